@@ -1,0 +1,254 @@
+package sekretariat
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// EventType names what happened and the version of its data. A changed meaning
+// is a new version; readers know all versions ever written.
+type EventType string
+
+// The events. On which stream each one is written, and by whom, stands in
+// docs/flow.md; the data types below are in the same order.
+const (
+	EventArrived    EventType = "arrived.v1"     // INTAKE, receiver
+	EventSorted     EventType = "sorted.v1"      // LETTER, sorter
+	EventReleased   EventType = "released.v1"    // LETTER, clerk: "to jest pismo"
+	EventSplit      EventType = "split.v1"       // LETTER, clerk: further letters split off
+	EventCancelled  EventType = "cancelled.v1"   // LETTER, clerk: entry cancelled with a reason
+	EventRegistered EventType = "registered.v1"  // REGISTER, registrar
+	EventRead       EventType = "read.v1"        // LETTER, reader
+	EventRouted     EventType = "routed.v1"      // LETTER, router or clerk (re-routing)
+	EventTaken      EventType = "taken.v1"       // LETTER, department
+	EventHandedBack EventType = "handed-back.v1" // LETTER, department
+	EventDone       EventType = "done.v1"        // LETTER, department
+	EventFailed     EventType = "failed.v1"      // LETTER, any worker: a step failed for good
+	EventQueued     EventType = "queued.v1"      // QUEUE, deliverer
+	EventWithdrawn  EventType = "withdrawn.v1"   // QUEUE, deliverer
+	EventSeen       EventType = "seen.v1"        // AUDIT, receiver: the same delivery again
+	EventAccess     EventType = "access.v1"      // AUDIT: who fetched what, or was refused
+)
+
+// Event is a CloudEvents 1.0 envelope in JSON. It carries ids, digests, times,
+// departments, codes and scores, and no personal data (invariant I5).
+type Event struct {
+	SpecVersion string          `json:"specversion"` // always "1.0"
+	ID          string          `json:"id"`          // "<letter or submission>.<type>.<revision>": the same event has the same id
+	Source      string          `json:"source"`      // "/<centre>/<role>"
+	Type        EventType       `json:"type"`
+	Subject     string          `json:"subject"` // letter or submission id
+	Time        time.Time       `json:"time"`    // UTC, milliseconds
+	ContentType string          `json:"datacontenttype"`
+	Data        json.RawMessage `json:"data"`
+}
+
+// NewEvent makes an event. subject is a submission or letter id, role the
+// worker that writes it, revision distinguishes repeated events of one type on
+// one subject (0 for those that happen once).
+func NewEvent(t EventType, centre CentreID, role, subject string, revision int, at time.Time, data any) (Event, error) {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return Event{}, fmt.Errorf("event %s of %s: %w", t, subject, err)
+	}
+	return Event{
+		SpecVersion: "1.0",
+		ID:          fmt.Sprintf("%s.%s.%d", subject, t, revision),
+		Source:      "/" + string(centre) + "/" + role,
+		Type:        t,
+		Subject:     subject,
+		Time:        at.UTC().Truncate(time.Millisecond),
+		ContentType: "application/json",
+		Data:        raw,
+	}, nil
+}
+
+// DataOf decodes the event's data.
+func DataOf[T any](e Event) (T, error) {
+	var v T
+	if err := json.Unmarshal(e.Data, &v); err != nil {
+		return v, fmt.Errorf("data of event %s: %w", e.ID, err)
+	}
+	return v, nil
+}
+
+// ArrivedData announces a submission: everything that sorting needs without
+// opening the manifest.
+type ArrivedData struct {
+	Submission  SubmissionID `json:"submission"`
+	Kind        Kind         `json:"kind"`
+	Door        Door         `json:"door"`
+	Account     string       `json:"account"`
+	Box         string       `json:"box,omitempty"`
+	Unit        string       `json:"unit,omitempty"`
+	Department  DepartmentID `json:"department,omitempty"`
+	Series      SeriesID     `json:"series"`
+	Size        int64        `json:"size"`
+	ManifestKey string       `json:"manifestKey"`
+	Manifest    Digest       `json:"manifest"`
+	Content     Digest       `json:"content,omitempty"`
+	Arrived     Arrival      `json:"arrived"`
+	Received    time.Time    `json:"received"`
+	Test        bool         `json:"test,omitempty"`
+}
+
+// Action is what sorting does with one letter.
+type Action string
+
+// The actions of sorting.
+const (
+	ActionRegister Action = "register"
+	ActionPark     Action = "park"
+)
+
+// ParkReason is a code; the clerk sees the Polish sentence that belongs to it.
+type ParkReason string
+
+// Reasons for parking on the first floor.
+const (
+	ParkTest      ParkReason = "test"      // the platform marked it as a test
+	ParkDuplicate ParkReason = "duplicate" // twin of a registered letter, see Of
+	ParkOversize  ParkReason = "oversize"  // over the hard limit; the original waits at its source
+	ParkRefused   ParkReason = "refused"   // the source holds something that cannot be taken in
+)
+
+// SortedLetter is one letter of a submission.
+type SortedLetter struct {
+	Part   int        `json:"part"` // ordinal from 1
+	Series SeriesID   `json:"series"`
+	Action Action     `json:"action"`
+	Reason ParkReason `json:"reason,omitempty"`
+	Of     LetterID   `json:"of,omitempty"`     // the letter this is a twin of
+	Parent LetterID   `json:"parent,omitempty"` // the letter this was split from
+	Range  string     `json:"range,omitempty"`  // what of the submission it covers: "pages:3-5", "" for all
+	Closed bool       `json:"closed,omitempty"`
+}
+
+// SortedData is the outcome of sorting one submission. The first one stored
+// wins.
+type SortedData struct {
+	Arrived ArrivedData    `json:"arrived"` // repeated, so that LETTER alone tells a letter's story
+	Letters []SortedLetter `json:"letters"`
+}
+
+// ReleasedData turns a parked letter into one to be registered.
+type ReleasedData struct {
+	Letter LetterID `json:"letter"`
+	By     string   `json:"by"`
+	Reason string   `json:"reason"` // a code
+}
+
+// SplitData adds letters that were split off From; the registrar numbers them
+// in order (rule P3).
+type SplitData struct {
+	From    LetterID       `json:"from"`
+	Letters []SortedLetter `json:"letters"`
+	By      string         `json:"by"`
+}
+
+// CancelledData cancels a register entry; the number stays taken.
+type CancelledData struct {
+	Letter LetterID `json:"letter"`
+	By     string   `json:"by"`
+	Reason string   `json:"reason"` // a code
+}
+
+// RegisteredData is the register event: the whole entry, and the sequence on
+// LETTER of the event that asked for it.
+type RegisteredData struct {
+	Entry   Entry       `json:"entry"`
+	Arrived ArrivedData `json:"arrived"`
+	Range   string      `json:"range,omitempty"`
+	Closed  bool        `json:"closed,omitempty"`
+	Cause   uint64      `json:"cause"`
+}
+
+// ReadData says where the reading of a letter lies.
+type ReadData struct {
+	Letter  LetterID    `json:"letter"`
+	Number  Number      `json:"number"`
+	Reading ObjectRef   `json:"reading"`
+	Reader  string      `json:"reader"` // name and version: "mail-1"
+	Outcome Outcome     `json:"outcome"`
+	Arrived ArrivedLite `json:"arrived"`
+	Closed  bool        `json:"closed,omitempty"`
+}
+
+// ArrivedLite is what routing needs to know of the arrival.
+type ArrivedLite struct {
+	Kind       Kind         `json:"kind"`
+	Door       Door         `json:"door"`
+	Account    string       `json:"account"`
+	Box        string       `json:"box,omitempty"`
+	Unit       string       `json:"unit,omitempty"`
+	Department DepartmentID `json:"department,omitempty"`
+	At         time.Time    `json:"at"`
+	Received   time.Time    `json:"received"`
+}
+
+// RoutedData is a decision in force from now on. Revision counts the decisions
+// on one letter from 1.
+type RoutedData struct {
+	Letter   LetterID     `json:"letter"`
+	Number   Number       `json:"number"`
+	Revision int          `json:"revision"`
+	Decision Decision     `json:"decision"`
+	From     DepartmentID `json:"from,omitempty"` // owner before, on re-routing
+	By       string       `json:"by,omitempty"`   // principal on re-routing; "" = the router
+	Reason   *ObjectRef   `json:"reason,omitempty"`
+	Closed   bool         `json:"closed,omitempty"`
+	Received time.Time    `json:"received"`
+}
+
+// HandlingData is the data of taken, handed-back and done.
+type HandlingData struct {
+	Letter     LetterID     `json:"letter"`
+	Department DepartmentID `json:"department"`
+	Revision   int          `json:"revision"` // of the decision it belongs to
+	By         string       `json:"by"`
+	Reason     *ObjectRef   `json:"reason,omitempty"`
+}
+
+// FailedData tells a clerk that a step of a letter failed for good.
+type FailedData struct {
+	Letter LetterID `json:"letter"`
+	Step   string   `json:"step"`
+	Code   string   `json:"code"`
+}
+
+// QueuedData is what a department system receives.
+type QueuedData struct {
+	Letter     LetterID     `json:"letter"`
+	Number     Number       `json:"number"`
+	Identifier string       `json:"identifier"`
+	Printed    string       `json:"printed"`
+	Department DepartmentID `json:"department"`
+	Urgency    Urgency      `json:"urgency"`
+	Revision   int          `json:"revision"`
+	Copy       bool         `json:"copy,omitempty"` // for information only
+	Received   time.Time    `json:"received"`
+	Content    string       `json:"content"` // path on the API: /api/v1/letters/<id>
+}
+
+// WithdrawnData tells the former department to delete its copy.
+type WithdrawnData struct {
+	Letter     LetterID     `json:"letter"`
+	Department DepartmentID `json:"department"`
+	Revision   int          `json:"revision"` // the withdrawn one
+}
+
+// SeenData counts a repeated delivery of a known submission.
+type SeenData struct {
+	Submission SubmissionID `json:"submission"`
+	Door       Door         `json:"door"`
+	Account    string       `json:"account"`
+}
+
+// AccessData is one line of the audit trail.
+type AccessData struct {
+	Principal string   `json:"principal"`
+	Action    string   `json:"action"`
+	Letter    LetterID `json:"letter,omitempty"`
+	Allowed   bool     `json:"allowed"`
+}

@@ -1,0 +1,27 @@
+// Package extract turns bytes into text, parts, pages, codes and signatures,
+// without judging them. Each format is a sub-package; this one finds out what
+// a file is by its content and calls the right reader. Because whatever comes
+// in may be hostile, reading happens in killable child processes (Pool).
+package extract
+
+import (
+	"context"
+
+	"sekretariat"
+)
+
+// Input is one original to be read.
+type Input struct {
+	Kind      sekretariat.Kind  `json:"kind"`      // KindMail is read as mail whatever it looks like; "" = by content
+	Name      string            `json:"name"`      // file name, a hint only
+	MediaType string            `json:"mediaType"` // as declared, a hint only
+	Source    map[string]string `json:"source"`    // the manifest's Source: what the channel knows
+	Body      sekretariat.Body  `json:"-"`
+}
+
+// Reader reads originals. It returns an error only when reading itself could
+// not be done (child killed, disk full); a broken file is a Reading that says
+// so.
+type Reader interface {
+	Read(ctx context.Context, in Input) (sekretariat.Reading, error)
+}

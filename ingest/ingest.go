@@ -1,0 +1,69 @@
+// Package ingest takes deliveries in: the receiver (stage, keep, announce) and
+// the contract that every channel fulfils. A channel is a sub-package: it
+// knows its protocol and its source, hands each delivery to the receiver and
+// tells the source only after the receiver said that it is durable. Channels
+// know nothing of each other or of what becomes of letters.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"sekretariat"
+)
+
+// Receiver makes deliveries durable. Of any number of deliveries with the same
+// identity exactly one becomes a submission.
+type Receiver interface {
+	// Take reads body to its end and returns a ticket. The body is not durable
+	// yet and the source must not be told. Take blocks while too much is in
+	// flight (memory is bounded). Errors of body are returned wrapped; nothing
+	// of a body that failed is kept. Returns ErrTooLarge when body is over the
+	// hard limit.
+	Take(ctx context.Context, d sekretariat.Delivery, body io.Reader) (Ticket, error)
+	// Seen counts a repeat that a channel recognised by itself.
+	Seen(ctx context.Context, centre sekretariat.CentreID, d sekretariat.SeenData) error
+	// Park puts an item that cannot be taken in (over the hard limit, refused
+	// by the source, damaged at the source) before a clerk: it becomes a
+	// submission of its own whose body is a note in Polish, parked with the
+	// reason. identity makes repeats one.
+	Park(ctx context.Context, d sekretariat.Delivery, reason sekretariat.ParkReason, note string) (sekretariat.Receipt, error)
+}
+
+// Ticket stands for a delivery on its way to becoming durable. Many tickets
+// are made durable together, so take several before waiting.
+type Ticket interface {
+	// Wait returns once original, manifest and event are durable and the event
+	// is acknowledged: only now may the source be told. An error means: not
+	// durable, deliver again later (with no harm if it was after all).
+	Wait(ctx context.Context) (sekretariat.Receipt, error)
+}
+
+// ErrTooLarge is returned by Take for a body over the hard limit. The delivery
+// stays at its source; the channel parks a note (see Receiver.Park).
+var ErrTooLarge = errors.New("delivery is over the hard limit")
+
+// Channel is one running source: a mailbox, a skrytka, a box.
+type Channel interface {
+	// Name is stable, unique in the installation and free of personal data:
+	// "<centre>/<account>". It names the lease that makes sure that one
+	// process runs the channel.
+	Name() string
+	// Run takes deliveries in until ctx ends, re-connecting by itself with
+	// back-off. It returns nil when ctx ended and an error only for what no
+	// repetition can mend (a wrong configuration).
+	Run(ctx context.Context) error
+	// Health tells how the channel is doing, for the page and the metrics.
+	Health() Health
+}
+
+// Health is the state of one channel.
+type Health struct {
+	OK      bool
+	Message string // plain Polish, for the clerk: what is wrong, since when, what to do
+	Code    string // for metrics and logs: "ok", "login", "connect", "certificate", "folder", …
+	// Waiting is how many deliveries the source still holds that the ledger
+	// does not know, by the last reconciliation; -1 = not known.
+	Waiting int
+}

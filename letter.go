@@ -1,0 +1,206 @@
+package sekretariat
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Status is how far a letter has come.
+type Status string
+
+// The stages of a letter, in order; parked and cancelled stand aside.
+const (
+	StatusParked     Status = "parked"
+	StatusSorted     Status = "sorted"     // waits for its number
+	StatusRegistered Status = "registered" // has its number, waits to be read
+	StatusRead       Status = "read"       // waits for a decision
+	StatusRouted     Status = "routed"     // in its department's queue
+	StatusTaken      Status = "taken"
+	StatusDone       Status = "done"
+)
+
+// Letter is the present state of one letter, folded from its events.
+type Letter struct {
+	ID         LetterID
+	Centre     CentreID
+	Arrived    ArrivedData
+	Parent     LetterID
+	Range      string
+	Series     SeriesID
+	Status     Status
+	Reason     ParkReason // why it is parked
+	Of         LetterID   // the letter it is a twin of
+	Closed     bool
+	Cancelled  bool
+	Number     Number
+	Registered time.Time
+	Reading    ObjectRef
+	Reader     string
+	Outcome    Outcome
+	Department DepartmentID // the one owner; the sekretariat until a decision
+	Copies     []DepartmentID
+	Revision   int // of the decision in force, 0 = none yet
+	Decision   Decision
+	Routed     time.Time
+	Failures   []FailedData
+}
+
+// State is the present state of one submission: all its letters, by part.
+type State struct {
+	Submission SubmissionID
+	Letters    map[int]*Letter
+	Applied    int // events folded
+}
+
+// ErrOutOfOrder is returned by Apply for an event that cannot follow the state.
+var ErrOutOfOrder = errors.New("event does not fit the letter's state")
+
+// Apply folds one event of the LETTER or REGISTER stream into the state. It is
+// pure: the same events in the same order give the same state, so pipeline,
+// read model and rebuild agree. Folding an event twice changes nothing.
+func (s *State) Apply(e Event) error {
+	var err error
+	switch e.Type {
+	case EventSorted:
+		err = s.sorted(e)
+	case EventReleased:
+		err = fold(s, e, func(d ReleasedData) LetterID { return d.Letter }, func(l *Letter, d ReleasedData) {
+			if l.Status == StatusParked {
+				l.Status, l.Reason = StatusSorted, ""
+			}
+		})
+	case EventSplit:
+		err = s.split(e)
+	case EventCancelled:
+		err = fold(s, e, func(d CancelledData) LetterID { return d.Letter }, func(l *Letter, _ CancelledData) { l.Cancelled = true })
+	case EventRegistered:
+		err = fold(s, e, func(d RegisteredData) LetterID { return d.Entry.Letter }, registered)
+	case EventRead:
+		err = fold(s, e, func(d ReadData) LetterID { return d.Letter }, func(l *Letter, d ReadData) {
+			l.Reading, l.Reader, l.Outcome = d.Reading, d.Reader, d.Outcome
+			l.advance(StatusRead)
+			l.learn(d.Number)
+		})
+	case EventRouted:
+		err = fold(s, e, func(d RoutedData) LetterID { return d.Letter }, func(l *Letter, d RoutedData) { l.routed(d, e.Time) })
+	case EventTaken, EventDone, EventHandedBack:
+		err = fold(s, e, func(d HandlingData) LetterID { return d.Letter }, func(l *Letter, d HandlingData) { l.handled(e.Type, d) })
+	case EventFailed:
+		err = fold(s, e, func(d FailedData) LetterID { return d.Letter }, func(l *Letter, d FailedData) { l.Failures = append(l.Failures, d) })
+	}
+	if err == nil {
+		s.Applied++
+	}
+	return err
+}
+
+func (s *State) sorted(e Event) error {
+	d, err := DataOf[SortedData](e)
+	if err != nil || s.Letters != nil {
+		return err
+	}
+	s.Submission, s.Letters = d.Arrived.Submission, map[int]*Letter{}
+	for _, sl := range d.Letters {
+		s.add(centreOf(e), d.Arrived, sl)
+	}
+	return nil
+}
+
+func (s *State) split(e Event) error {
+	d, err := DataOf[SplitData](e)
+	if err != nil {
+		return err
+	}
+	from, ok := s.Letters[d.From.Part()]
+	if !ok {
+		return fmt.Errorf("%s: no letter %s: %w", e.Type, d.From, ErrOutOfOrder)
+	}
+	for _, sl := range d.Letters {
+		if _, there := s.Letters[sl.Part]; !there {
+			s.add(from.Centre, from.Arrived, sl)
+		}
+	}
+	return nil
+}
+
+func (s *State) add(centre CentreID, a ArrivedData, sl SortedLetter) {
+	l := &Letter{
+		ID: NewLetterID(a.Submission, sl.Part), Centre: centre, Arrived: a, Parent: sl.Parent, Range: sl.Range,
+		Series: sl.Series, Status: StatusSorted, Of: sl.Of, Closed: sl.Closed, Department: Sekretariat,
+	}
+	if sl.Action == ActionPark {
+		l.Status, l.Reason = StatusParked, sl.Reason
+	}
+	s.Letters[sl.Part] = l
+}
+
+// centreOf reads the centre back from the event's source "/<centre>/<role>".
+func centreOf(e Event) CentreID {
+	for i := 1; i < len(e.Source); i++ {
+		if e.Source[i] == '/' {
+			return CentreID(e.Source[1:i])
+		}
+	}
+	return ""
+}
+
+// fold finds the letter that the event is about and applies f to it.
+func fold[T any](s *State, e Event, id func(T) LetterID, f func(*Letter, T)) error {
+	d, err := DataOf[T](e)
+	if err != nil {
+		return err
+	}
+	l, ok := s.Letters[id(d).Part()]
+	if !ok {
+		return fmt.Errorf("%s: no letter %s: %w", e.Type, id(d), ErrOutOfOrder)
+	}
+	f(l, d)
+	return nil
+}
+
+func registered(l *Letter, d RegisteredData) {
+	l.Number, l.Registered = d.Entry.Number, d.Entry.Registered
+	l.advance(StatusRegistered)
+}
+
+// learn fills in the number from an event that repeats it, for a fold over
+// LETTER alone.
+func (l *Letter) learn(n Number) {
+	if l.Number.IsZero() {
+		l.Number = n
+	}
+}
+
+func (l *Letter) routed(d RoutedData, at time.Time) {
+	if d.Revision <= l.Revision {
+		return
+	}
+	l.Revision, l.Decision, l.Routed = d.Revision, d.Decision, at
+	l.Department, l.Copies, l.Status = d.Decision.Department, d.Decision.Copies, StatusRouted
+	l.Closed = l.Closed || d.Closed
+	l.learn(d.Number)
+}
+
+func (l *Letter) handled(t EventType, d HandlingData) {
+	if d.Revision != l.Revision {
+		return // belongs to a decision that is no longer in force
+	}
+	switch t {
+	case EventTaken:
+		l.Status = StatusTaken
+	case EventDone:
+		l.Status = StatusDone
+	case EventHandedBack:
+		l.Status = StatusRouted
+	}
+}
+
+var order = map[Status]int{StatusParked: 0, StatusSorted: 1, StatusRegistered: 2, StatusRead: 3, StatusRouted: 4, StatusTaken: 5, StatusDone: 6}
+
+// advance moves the status forward, never back.
+func (l *Letter) advance(to Status) {
+	if order[to] > order[l.Status] {
+		l.Status = to
+	}
+}

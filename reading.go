@@ -1,0 +1,133 @@
+package sekretariat
+
+import "time"
+
+// Outcome is how far reading got.
+type Outcome string
+
+// The outcomes of reading. Whatever the outcome, the letter is routed: what
+// cannot be read belongs to the sekretariat, with the reason.
+const (
+	ReadOK         Outcome = "ok"
+	ReadPartial    Outcome = "partial"    // some part could not be read, see Findings
+	ReadUnreadable Outcome = "unreadable" // nothing beyond the bytes
+)
+
+// Limits of a Reading, so that one letter cannot fill memory. Originals are
+// never cut.
+const (
+	MaxText     = 256 << 10 // octets of Text, of a letter and of each part
+	MaxParts    = 1000      // parts listed
+	MaxFindings = 200
+)
+
+// Reading is what could be read of one letter, by the machine, without
+// judgement: the input of the router, the source of the register card. It is
+// stored sealed, for it holds personal data.
+type Reading struct {
+	Reader  string  `json:"reader"` // name and version, "mail-1"
+	Format  string  `json:"format"` // media type of the original by content
+	Outcome Outcome `json:"outcome"`
+
+	Subject    string     `json:"subject,omitempty"`
+	Text       string     `json:"text,omitempty"` // the writer's words, best of plain and HTML, UTF-8
+	Sender     Party      `json:"sender"`
+	ReplyTo    []Party    `json:"replyTo,omitempty"`
+	Senders    []Party    `json:"senders,omitempty"`    // all that the document names, when more than one
+	Recipients []Party    `json:"recipients,omitempty"` // To and Cc, Adresaci
+	Written    string     `json:"written,omitempty"`    // date on the letter, RRRR-MM-DD or partial
+	Sent       *time.Time `json:"sent,omitempty"`
+	Reference  string     `json:"reference,omitempty"` // the sender's own reference (znak pisma)
+	Form       string     `json:"form,omitempty"`      // namespace of an ePUAP form
+
+	MessageID  string            `json:"messageId,omitempty"`
+	References []string          `json:"references,omitempty"`
+	Auto       string            `json:"auto,omitempty"` // "auto-reply", "bounce", "list", "receipt", …; "" = written by a person
+	Headers    map[string]string `json:"headers,omitempty"`
+
+	Parts      []Part      `json:"parts,omitempty"`
+	Pages      []Page      `json:"pages,omitempty"`
+	Codes      []Code      `json:"codes,omitempty"`
+	Signatures []Signature `json:"signatures,omitempty"`
+	Findings   []Finding   `json:"findings,omitempty"`
+
+	CaseNumbers []string `json:"caseNumbers,omitempty"` // znaki spraw in the text, as written
+}
+
+// Party is a person or institution as a letter names it.
+type Party struct {
+	Name         string            `json:"name,omitempty"`
+	Organisation bool              `json:"organisation,omitempty"`
+	GivenName    string            `json:"givenName,omitempty"`
+	FamilyName   string            `json:"familyName,omitempty"`
+	Email        string            `json:"email,omitempty"`
+	Phone        []string          `json:"phone,omitempty"`
+	Address      *Address          `json:"address,omitempty"`
+	IDs          map[string]string `json:"ids,omitempty"`   // "PESEL", "NIP", "REGON", "KRS", "ePUAP"
+	Basis        string            `json:"basis,omitempty"` // what it was taken from: "header", "account", "document", "signature"
+}
+
+// Address is a postal address, annex-2 fields 2a to 2g.
+type Address struct {
+	Postcode string `json:"postcode,omitempty"`
+	Town     string `json:"town,omitempty"`
+	Street   string `json:"street,omitempty"`
+	Building string `json:"building,omitempty"`
+	Flat     string `json:"flat,omitempty"`
+	POBox    string `json:"poBox,omitempty"`
+	Country  string `json:"country,omitempty"`
+}
+
+// Part is one part of a letter: a MIME part, an attachment of an ePUAP letter,
+// an archive member. Every part is listed with its fate.
+type Part struct {
+	Path       string `json:"path"`           // position in the tree, "1.2"
+	Name       string `json:"name,omitempty"` // as declared, for display only
+	SafeName   string `json:"safeName,omitempty"`
+	Declared   string `json:"declared,omitempty"` // declared media type
+	Type       string `json:"type"`               // media type by content
+	Attachment bool   `json:"attachment,omitempty"`
+	Size       int64  `json:"size"`   // octets, decoded
+	SHA256     Digest `json:"sha256"` // of the decoded octets
+	Fate       string `json:"fate"`   // "text", "listed", "read", "opened", "unreadable", "limit"
+	Charset    string `json:"charset,omitempty"`
+	ContentID  string `json:"contentId,omitempty"`
+	Encoding   string `json:"encoding,omitempty"` // content transfer encoding
+	Offset     int64  `json:"offset,omitempty"`   // of the encoded body in the original
+	Length     int64  `json:"length,omitempty"`   // octets, encoded
+	Text       string `json:"text,omitempty"`     // text read from it, when Fate is "read"
+}
+
+// Page is one page of a scan.
+type Page struct {
+	Number int    `json:"number"` // from 1
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	DPI    int    `json:"dpi,omitempty"`
+	Blank  bool   `json:"blank,omitempty"`
+	Text   string `json:"text,omitempty"`
+}
+
+// Code is a barcode or QR code found on a page.
+type Code struct {
+	Page   int    `json:"page"`
+	Symbol string `json:"symbol"` // "qr", "code128", "patch-t"
+	Value  string `json:"value"`
+}
+
+// Signature is one electronic signature found in or beside a letter.
+type Signature struct {
+	Part    string     `json:"part,omitempty"` // path of the part it belongs to, "" = the letter
+	Type    string     `json:"type"`           // "xades", "pades", "cades", "smime", "pgp", …
+	Verdict string     `json:"verdict"`        // "unchecked" until somebody verified it
+	Signer  *Party     `json:"signer,omitempty"`
+	At      *time.Time `json:"at,omitempty"`
+}
+
+// Finding is something about a letter that a clerk or the router should know.
+// Code is from a fixed list, Detail may hold personal data.
+type Finding struct {
+	Code   string `json:"code"`
+	Part   string `json:"part,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
