@@ -119,6 +119,7 @@ type Manifest struct {
 	Received time.Time         `json:"received"` // when we had all bytes, UTC
 	Sent     *time.Time        `json:"sent,omitempty"`
 	Test     bool              `json:"test,omitempty"`
+	Park     ParkReason        `json:"park,omitempty"` // why the submission is to be parked: its body is a note about something that could not be taken in
 	Source   map[string]string `json:"source,omitempty"`
 }
 

@@ -91,6 +91,7 @@ type ArrivedData struct {
 	Arrived     Arrival      `json:"arrived"`
 	Received    time.Time    `json:"received"`
 	Test        bool         `json:"test,omitempty"`
+	Park        ParkReason   `json:"park,omitempty"` // the receiver asks for parking: the body is a note, see ingest.Receiver.Park
 }
 
 // Action is what sorting does with one letter.
