@@ -174,6 +174,9 @@ type ReadData struct {
 	Outcome Outcome     `json:"outcome"`
 	Arrived ArrivedLite `json:"arrived"`
 	Closed  bool        `json:"closed,omitempty"`
+	// Decided is how many decisions there were before the reading: 0, unless
+	// the letter waited too long or a person was quicker.
+	Decided int `json:"decided,omitempty"`
 }
 
 // ArrivedLite is what routing needs to know of the arrival.
@@ -196,10 +199,13 @@ type RoutedData struct {
 	Revision int          `json:"revision"`
 	Decision Decision     `json:"decision"`
 	From     DepartmentID `json:"from,omitempty"` // owner before, on re-routing
-	By       string       `json:"by,omitempty"`   // principal on re-routing; "" = the router
-	Reason   *ObjectRef   `json:"reason,omitempty"`
-	Closed   bool         `json:"closed,omitempty"`
-	Received time.Time    `json:"received"`
+	// Withdraw are the departments that had the letter, as owner or copy, and
+	// have it no more (rule P4).
+	Withdraw []DepartmentID `json:"withdraw,omitempty"`
+	By       string         `json:"by,omitempty"` // principal on re-routing; "" = the router
+	Reason   *ObjectRef     `json:"reason,omitempty"`
+	Closed   bool           `json:"closed,omitempty"`
+	Received time.Time      `json:"received"`
 }
 
 // HandlingData is the data of taken, handed-back and done.

@@ -61,6 +61,9 @@ type Stored struct {
 	Seq     uint64
 	Time    time.Time // when the server stored it
 	Event   sekretariat.Event
+	// Redelivered tells a worker that the event was handed out before: a hint
+	// that its work may have been done.
+	Redelivered bool
 }
 
 // Log is the append and read side of one centre's streams. All methods are
