@@ -1,0 +1,49 @@
+# The commands of the house. `make demo` and `make test` do all their own set-up.
+
+GO      ?= go
+BIN     := bin/sekretariat
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Debian packages that reading and the tests need.
+PACKAGES_RUN  := poppler-utils dovecot-imapd
+PACKAGES_TEST := $(PACKAGES_RUN) libxml2-utils xmlsec1 isync
+
+.PHONY: all build demo test crash bench check generate fuzz setup-run setup-test clean
+
+all: build
+
+build: ## the binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/sekretariat
+
+setup-run: ## Debian packages for the demo
+	@scripts/packages $(PACKAGES_RUN)
+
+setup-test: ## Debian packages for the tests
+	@scripts/packages $(PACKAGES_TEST)
+
+demo: setup-run build ## everything embedded, 30 letters through real doors
+	@$(BIN) demo --data data/demo
+
+test: setup-test build ## all tests, with the race detector, and a short crash test
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+	cd storage/s3/versity && $(GO) test -race -timeout 10m ./...
+	CRASH_MAILS=400 CRASH_EPUAP=20 CRASH_FILES=20 CRASH_KILLS=10 $(GO) test -count=1 -timeout 15m ./test/crash
+
+crash: setup-test build ## the long crash test: 5,000 mails, 200 ePUAP letters, 200 files, 50 kills
+	CRASH_MAILS=5000 CRASH_EPUAP=200 CRASH_FILES=200 CRASH_KILLS=50 $(GO) test -count=1 -v -timeout 60m ./test/crash
+
+bench: setup-test build ## speed of the intake against mbsync
+	$(BIN) bench intake
+
+check: ## linters, where golangci-lint is installed
+	golangci-lint run ./...
+
+generate: ## references that are made from the code
+	$(GO) generate ./...
+
+fuzz: ## a minute for each fuzz target
+	@scripts/fuzz
+
+clean:
+	rm -rf bin dist
