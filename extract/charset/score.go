@@ -1,0 +1,274 @@
+package charset
+
+import (
+	"unicode"
+
+	"golang.org/x/text/encoding/charmap"
+)
+
+// class is what a decoded character means to the score.
+type class uint8
+
+const (
+	asciiOther class = iota // space, digits, punctuation
+	asciiLower
+	asciiUpper
+	home    // a letter of the language the encoding is meant for
+	common  // another letter that its users often write
+	foreign // any other letter beyond ASCII
+	neutral // typographic quotes, dashes, section sign …
+	symbol  // anything else: box drawing, superscripts
+	reject  // C1 controls and unassigned positions
+)
+
+// candidate is one encoding that undeclared text may be in.
+type candidate struct {
+	name     string
+	cyrillic bool
+	classes  [256]class
+	upper    [256]bool
+	points   [256]int8
+}
+
+// The alphabets. Polish weighs most: that is where the mail comes from.
+const (
+	polish    = "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ"
+	central   = "áčďéěíňřšťúůýžäöüßőűôľĺÁČĎÉĚÍŇŘŠŤÚŮÝŽÄÖÜŐŰÔĽ"
+	western   = "äöüßéèêëàâçîïôûùœæñáíóúåøÄÖÜÉÈÊÀÂÇÎÔÛŒÆÑÁÍÓÚÅØ"
+	french    = "èà"
+	ukrainian = "абвгґдеєжзиіїйклмнопрстуфхцчшщьюяёыэъАБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯЁЫЭЪ"
+	// neutrals say nothing about the language.
+	neutrals = "\u00a0„”“‚‘’–—…«»‹›•§°€·©®™\u00ad¨´²"
+)
+
+// candidates in the order that decides ties.
+var candidates = []*candidate{
+	newCandidate("windows-1250", charmap.Windows1250, polish, central),
+	newCandidate("iso-8859-2", charmap.ISO8859_2, polish, central),
+	newCandidate("windows-1251", charmap.Windows1251, ukrainian, ""),
+	newCandidate("koi8-u", charmap.KOI8U, ukrainian, ""),
+	newCandidate("windows-1252", charmap.Windows1252, "", western),
+	newCandidate("ibm852", charmap.CodePage852, polish, central),
+}
+
+// Points of the classes. A Polish letter outweighs a western one because the
+// octet of ę is ê in windows-1252, of ć is æ.
+const (
+	pointsPolish   = 3
+	pointsCyrillic = 2
+	pointsCommon   = 1
+	pointsFrench   = 2
+	pointsForeign  = -1
+	pointsSymbol   = -1
+	pointsInWord   = -2 // a symbol or a capital inside a word
+	pointsMixed    = -4 // Cyrillic touching Latin
+	pointsRun      = -2 // Latin letters beyond ASCII in a long run
+	longRun        = 4
+)
+
+func newCandidate(name string, m *charmap.Charmap, homeLetters, commonLetters string) *candidate {
+	c := &candidate{name: name, cyrillic: homeLetters == ukrainian}
+	for i := range 256 {
+		r := m.DecodeByte(byte(i))
+		c.upper[i] = unicode.IsUpper(r)
+		c.classes[i], c.points[i] = classify(r, homeLetters, commonLetters)
+		if c.classes[i] == home && c.cyrillic {
+			c.points[i] = pointsCyrillic
+		}
+	}
+	return c
+}
+
+func classify(r rune, homeLetters, commonLetters string) (class, int8) {
+	switch {
+	case r >= 'a' && r <= 'z':
+		return asciiLower, 0
+	case r >= 'A' && r <= 'Z':
+		return asciiUpper, 0
+	case r < 0x80:
+		return asciiOther, 0
+	case r < 0xa0 || r == unicode.ReplacementChar:
+		return reject, 0
+	case contains(homeLetters, r):
+		return home, pointsPolish
+	case contains(commonLetters, r) && contains(french, r):
+		return common, pointsFrench
+	case contains(commonLetters, r):
+		return common, pointsCommon
+	case contains(neutrals, r):
+		return neutral, 0
+	case unicode.IsLetter(r) && r != 'ª' && r != 'º':
+		return foreign, pointsForeign
+	}
+	return symbol, pointsSymbol
+}
+
+func contains(set string, r rune) bool {
+	for _, s := range set {
+		if s == r {
+			return true
+		}
+	}
+	return false
+}
+
+func (c class) letter() bool {
+	return c == asciiLower || c == asciiUpper || c == home || c == common || c == foreign
+}
+
+// score is what one candidate makes of a sample.
+type score struct {
+	points   int
+	bad      int // symbols in words, capitals inside words
+	home     int // letters of the home alphabet
+	strange  int // letters and symbols that are neither home nor neutral
+	rejected bool
+}
+
+// sampleSize bounds the octets that are looked at; only the neighbourhood of
+// octets beyond ASCII counts.
+const sampleSize = 4096
+
+// sample returns the parts of b around octets beyond ASCII, separated by
+// blanks, at most about sampleSize octets.
+func sample(b []byte) []byte {
+	if len(b) <= sampleSize {
+		return b
+	}
+	const margin = 12
+	out := make([]byte, 0, sampleSize+2*margin)
+	done := 0 // b[:done] is looked at
+	for i := 0; i < len(b) && len(out) < sampleSize; i++ {
+		if b[i] < 0x80 {
+			continue
+		}
+		if from := max(done, i-margin); from > done {
+			out = append(append(out, ' '), b[from:i]...)
+		} else {
+			out = append(out, b[done:i]...)
+		}
+		end := i + 1
+		for end < len(b) && end-i < margin && b[end] < 0x80 {
+			end++
+		}
+		out = append(out, b[i:end]...)
+		done, i = end, end-1
+	}
+	return out
+}
+
+func (c *candidate) score(b []byte) score {
+	var s score
+	prev, prevUpper, run := asciiOther, false, 0
+	for i, o := range b {
+		k := c.classes[o]
+		switch k {
+		case reject:
+			s.rejected = true
+			return s
+		case home:
+			s.home++
+		case common, foreign, symbol:
+			s.strange++
+		}
+		s.points += int(c.points[o])
+		if k.letter() && prev.letter() {
+			c.pair(&s, k, prev, c.upper[o], prevUpper)
+		}
+		next := asciiOther
+		if i+1 < len(b) {
+			next = c.classes[b[i+1]]
+		}
+		if k == symbol && (prev.letter() || next.letter()) {
+			s.points += pointsInWord
+			s.bad++
+		}
+		if run++; !k.letter() || o < 0x80 {
+			run = 0
+		}
+		if run > longRun && !c.cyrillic {
+			s.points += pointsRun
+		}
+		prev, prevUpper = k, c.upper[o]
+	}
+	return s
+}
+
+// pair scores two letters that touch.
+func (c *candidate) pair(s *score, k, prev class, upper, prevUpper bool) {
+	if upper && !prevUpper {
+		// "MacDonald" is ASCII on both sides and none of our business.
+		if k != asciiUpper || prev != asciiLower {
+			s.points += pointsInWord
+			s.bad++
+		}
+	}
+	if c.cyrillic {
+		ascii := k == asciiLower || k == asciiUpper
+		prevASCII := prev == asciiLower || prev == asciiUpper
+		if ascii != prevASCII {
+			s.points += pointsMixed
+		}
+	}
+}
+
+// Guess returns the name of the encoding that undeclared octets are most
+// likely in. Octets without any beyond ASCII are "us-ascii".
+func Guess(b []byte) string {
+	if looksUTF8(b) {
+		return "utf-8"
+	}
+	if _, ok := decodeASCII(b, ""); ok {
+		return "us-ascii"
+	}
+	sampled := sample(b)
+	best, bestPoints := "", 0
+	for _, c := range candidates {
+		s := c.score(sampled)
+		if !s.rejected && (best == "" || s.points > bestPoints) {
+			best, bestPoints = c.name, s.points
+		}
+	}
+	if best == "" {
+		return "windows-1250" // binary junk; its only reader is a person
+	}
+	return best
+}
+
+// overrule tells whether text declared as one of the encodings that programs
+// confuse is clearly in another of them.
+func overrule(b []byte, declared string) (string, bool) {
+	name := declared
+	if name == "iso-8859-1" {
+		name = "windows-1252" // its superset, RFC 1345 and WHATWG agree
+	}
+	sampled := sample(b)
+	var now, best score
+	var better string
+	for _, c := range candidates {
+		switch c.name {
+		case "windows-1250", "iso-8859-2", "windows-1252":
+		default:
+			continue
+		}
+		s := c.score(sampled)
+		if c.name == name {
+			now = s
+		} else if !s.rejected && (better == "" || s.points > best.points) {
+			better, best = c.name, s
+		}
+	}
+	switch {
+	case better == "":
+		return "", false
+	case now.rejected:
+		return better, true
+	case now.bad > 0: // "³¹czny" is no word
+		return better, best.points >= now.points+pointsPolish && best.bad < now.bad
+	}
+	// Both readings are words: only a purely Polish text against one with
+	// other letters decides between the two central European encodings;
+	// "mañana" would pass for Polish otherwise.
+	central := name != "windows-1252" && better != "windows-1252"
+	return better, central && best.points > now.points && best.home >= 3 && best.strange == 0 && now.strange > 0
+}
