@@ -125,12 +125,26 @@ type StreamState struct {
 }
 
 // permanent marks an error that no repetition mends.
-type permanent struct{ error }
+type permanent struct {
+	error
+	code string
+}
 
 func (p permanent) Unwrap() error { return p.error }
 
 // Permanent marks err as one that no repetition mends.
-func Permanent(err error) error { return permanent{err} }
+func Permanent(err error) error { return PermanentCode("permanent", err) }
+
+// PermanentCode is Permanent with the code under which the event stands among
+// the dead letters. Codes are words of the program, never of a letter.
+func PermanentCode(code string, err error) error { return permanent{err, code} }
 
 // IsPermanent tells whether err was marked by Permanent.
 func IsPermanent(err error) bool { var p permanent; return errors.As(err, &p) }
+
+// codeOf is the code of an error that IsPermanent.
+func codeOf(err error) string {
+	var p permanent
+	errors.As(err, &p)
+	return p.code
+}

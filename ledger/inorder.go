@@ -1,0 +1,139 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"sekretariat"
+)
+
+// inOrderLease is how long a dead worker in order blocks its successor, unless
+// WorkOptions.Wait says otherwise.
+const inOrderLease = 15 * time.Second
+
+// WorkInOrder implements Log. It rests on a lease and a cursor instead of a
+// consumer of the server, which would hand out later events while earlier ones
+// wait for a dead worker. o.Wait is the time after which a dead worker is
+// replaced (default 15 s).
+func (g *centreLog) WorkInOrder(ctx context.Context, s StreamName, group string, o WorkOptions, h func(context.Context, []Stored) error) error {
+	if _, err := g.name(s); err != nil {
+		return err
+	}
+	if !sekretariat.ValidSlug(group) {
+		return fmt.Errorf("work group %q: not a valid name", group)
+	}
+	if o.Wait <= 0 {
+		o.Wait = inOrderLease
+	}
+	o = o.withDefaults()
+	name := "work." + string(g.centre) + "." + strings.ToLower(string(s)) + "." + group
+	for {
+		lease, err := g.l.Lease(ctx, name, o.Wait)
+		if err != nil {
+			return err
+		}
+		lctx, cancel := lease.bound(ctx)
+		err = g.inOrder(lctx, s, name, o.Concurrency, h)
+		cancel()
+		rctx, stop := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+		if rerr := lease.Release(rctx); rerr != nil {
+			g.l.log.Warn().Err(rerr).Msg("lease stays until it runs out")
+		}
+		stop()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrLeaseLost), errors.Is(err, ErrConflict):
+			continue // somebody else took over: wait for our turn
+		}
+		return fmt.Errorf("work group %s on %s: %w", group, s, err)
+	}
+}
+
+// inOrder works from the cursor on for as long as ctx, which ends with the
+// lease, lasts.
+func (g *centreLog) inOrder(ctx context.Context, s StreamName, cursor string, most int, h func(context.Context, []Stored) error) error {
+	pos, rev, err := g.l.position(ctx, cursor)
+	if err != nil {
+		return err
+	}
+	r, err := g.newReader(s, pos+1)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for {
+		run, err := r.run(ctx, most)
+		if err != nil {
+			return err
+		}
+		if len(run) > 0 {
+			if err := g.handleRun(ctx, s, cursor, run, h); err != nil {
+				return err
+			}
+		}
+		rev, err = g.l.kvPut(ctx, bucketCursors, cursor, strconv.AppendUint(nil, r.pos, 10), rev)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// position reads a cursor that holds a sequence; 0 if there is none.
+func (l *Ledger) position(ctx context.Context, cursor string) (pos, rev uint64, err error) {
+	v, rev, err := l.Cursor(ctx, cursor)
+	if isNotFound(err) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	if pos, err = strconv.ParseUint(string(v), 10, 64); err != nil {
+		return 0, 0, fmt.Errorf("cursor %s: %w", cursor, err)
+	}
+	return pos, rev, nil
+}
+
+// run waits for one event and takes with it those that are there already.
+func (r *reader) run(ctx context.Context, most int) ([]Stored, error) {
+	var run []Stored
+	for first := true; len(run) < most && (first || r.ready()); first = false {
+		it, err := r.next(ctx)
+		if err != nil {
+			if len(run) > 0 && ctx.Err() == nil {
+				return run, nil // the error comes again after these
+			}
+			return nil, err
+		}
+		if !it.erased {
+			run = append(run, it.Stored)
+		}
+	}
+	return run, nil
+}
+
+// handleRun repeats the handler on the same run until it returns nil.
+func (g *centreLog) handleRun(ctx context.Context, s StreamName, cursor string, run []Stored, h func(context.Context, []Stored) error) error {
+	for d := firstRetry; ; d = min(2*d, maxRetry) {
+		err := h(ctx, run)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		g.l.log.Warn().Err(err).Str("work", cursor).Uint64("first", run[0].Seq).Int("events", len(run)).
+			Dur("again", d).Msg("run of events failed")
+		t := time.NewTimer(jitter(d))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The buckets of an installation. They are NATS key-value buckets, so that the
+// nats command shows them; we read at the leader and write on conditions.
+const (
+	bucketLeases  = "SK-LEASES"
+	bucketCursors = "SK-CURSORS"
+	bucketClaims  = "SK-CLAIMS"
+)
+
+func bucketConfig(bucket string, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              "KV_" + bucket,
+		Subjects:          []string{"$KV." + bucket + ".>"},
+		Retention:         jetstream.LimitsPolicy,
+		Discard:           jetstream.DiscardNew,
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		MaxMsgsPerSubject: 1,
+		MaxMsgSize:        maxPayload,
+		DenyDelete:        true,
+		AllowRollup:       true,
+	}
+}
+
+// kvGet reads a key; ErrNotFound. The revision is the condition of kvPut.
+func (l *Ledger) kvGet(ctx context.Context, bucket, key string) ([]byte, uint64, error) {
+	m, err := l.c.get(ctx, "KV_"+bucket, msgGet{Last: "$KV." + bucket + "." + key})
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s %s: %w", bucket, key, err)
+	}
+	return m.Data, m.Seq, nil
+}
+
+// kvPut writes a key if its revision is rev (0: never written; AnySeq: no
+// condition); ErrConflict. A lost answer is found out about.
+func (l *Ledger) kvPut(ctx context.Context, bucket, key string, value []byte, rev uint64) (uint64, error) {
+	subject := "$KV." + bucket + "." + key
+	if !validSubject(key) {
+		return 0, fmt.Errorf("%s: %q is not a key", bucket, key)
+	}
+	if err := l.enter(); err != nil {
+		return 0, err
+	}
+	defer l.calls.Done()
+	p := newPending(ctx, subject, rev, value)
+	var b backoff
+	for {
+		seq, err := l.c.publish(ctx, []*pending{p}, AnySeq)
+		switch {
+		case err == nil:
+			return seq, nil
+		case final(err):
+			return 0, fmt.Errorf("%s %s: %w", bucket, key, err)
+		case !isConflict(err):
+			p.unsure = true
+		default:
+			if _, rerr := l.c.resolve(ctx, "KV_"+bucket, []*pending{p}); rerr == nil {
+				select {
+				case o := <-p.done:
+					if o.err != nil {
+						return 0, fmt.Errorf("%s %s: %w", bucket, key, o.err)
+					}
+					return o.seq, nil
+				default:
+				}
+			}
+		}
+		if werr := b.wait(ctx, l.life); werr != nil {
+			return 0, fmt.Errorf("%s %s: outcome unknown: %w (last answer: %w)", bucket, key, werr, err)
+		}
+	}
+}
+
+// Cursor returns a value kept under a name, and its revision; ErrNotFound.
+func (l *Ledger) Cursor(ctx context.Context, name string) ([]byte, uint64, error) {
+	return l.kvGet(ctx, bucketCursors, name)
+}
+
+// SetCursor keeps value under a name, over what is there.
+func (l *Ledger) SetCursor(ctx context.Context, name string, value []byte) error {
+	_, err := l.kvPut(ctx, bucketCursors, name, value, AnySeq)
+	return err
+}
+
+// Claim keeps value under a name unless there is one already, and returns the
+// one that is there: the first wins for ever.
+func (l *Ledger) Claim(ctx context.Context, name string, value []byte) ([]byte, error) {
+	_, err := l.kvPut(ctx, bucketClaims, name, value, 0)
+	if err == nil {
+		return value, nil
+	}
+	if !errors.Is(err, ErrConflict) {
+		return nil, err
+	}
+	winner, _, err := l.kvGet(ctx, bucketClaims, name)
+	return winner, err
+}

@@ -1,0 +1,105 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// The rhythm of pull requests: one stays open this long, and the server says
+// that it is alive in between.
+const (
+	pullExpires   = 30 * time.Second
+	pullHeartbeat = 5 * time.Second
+	pullMaxBytes  = 4 << 20 // per request; over four of the largest messages
+)
+
+// puller asks one consumer for messages. It is used by one goroutine.
+type puller struct {
+	c       *conn
+	next    string // API subject
+	inbox   string
+	sub     *nats.Subscription
+	ch      chan *nats.Msg
+	id      int
+	open    int // messages asked for and neither come nor called off
+	epoch   context.Context
+	silence *time.Timer
+}
+
+// newPuller subscribes for messages of a consumer; ahead is the most that will
+// be asked for at once.
+func (c *conn) newPuller(ctx context.Context, stream, consumer string, ahead int) (*puller, error) {
+	epoch, err := c.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &puller{
+		c: c, epoch: epoch, inbox: c.nc.NewInbox(),
+		next:    "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer,
+		ch:      make(chan *nats.Msg, 2*ahead+64),
+		silence: time.NewTimer(2 * pullHeartbeat),
+	}
+	if p.sub, err = c.nc.ChanSubscribe(p.inbox+".*", p.ch); err != nil {
+		p.silence.Stop()
+		return nil, fmt.Errorf("subscribing to consumer %s of %s: %w", consumer, stream, err)
+	}
+	return p, nil
+}
+
+func (p *puller) close() {
+	p.silence.Stop()
+	_ = p.sub.Unsubscribe() // fails only on a closed connection
+}
+
+// ask requests n more messages.
+func (p *puller) ask(n int) error {
+	p.id++
+	body, err := json.Marshal(map[string]any{
+		"batch": n, "max_bytes": pullMaxBytes,
+		"expires": pullExpires.Nanoseconds(), "idle_heartbeat": pullHeartbeat.Nanoseconds(),
+	})
+	if err != nil {
+		return err
+	}
+	p.open += n
+	return p.c.nc.PublishRequest(p.next, p.inbox+"."+strconv.Itoa(p.id), body)
+}
+
+// heard notes that the server is alive.
+func (p *puller) heard() { p.silence.Reset(2 * pullHeartbeat) }
+
+// take sorts out one arrival: true means it is a message of the stream. An
+// error means that the consumer must be looked at or made anew.
+func (p *puller) take(m *nats.Msg) (bool, error) {
+	p.heard()
+	status := m.Header.Get("Status")
+	if len(m.Data) > 0 || status == "" {
+		p.open = max(0, p.open-1)
+		return true, nil
+	}
+	desc := m.Header.Get("Description")
+	switch status {
+	case "100":
+		return false, nil
+	case "404", "408":
+	case "409":
+		low := strings.ToLower(desc)
+		if strings.Contains(low, "consumer deleted") || strings.Contains(low, "leadership change") || strings.Contains(low, "shutdown") {
+			return false, fmt.Errorf("consumer: %s", desc)
+		}
+	default:
+		return false, fmt.Errorf("consumer answers %s %s", status, desc)
+	}
+	rest, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
+	if err != nil {
+		rest = p.open
+	}
+	p.open = max(0, p.open-rest)
+	return false, nil
+}
