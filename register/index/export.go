@@ -1,0 +1,136 @@
+package index
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"sekretariat"
+)
+
+// Format is the format of an export.
+type Format string
+
+// The formats.
+const (
+	// CSV is RFC 4180: commas, CRLF, a header line, UTF-8 without a byte order
+	// mark. A spreadsheet that expects semicolons imports it as "text/CSV".
+	CSV Format = "csv"
+	// JSONLines is one JSON object per line, with the names of the CSV header.
+	JSONLines Format = "jsonl"
+)
+
+// ErrFormat is returned for an unknown export format.
+var ErrFormat = errors.New(`unknown export format, use "csv" or "jsonl"`)
+
+// Original returns the digest of the original bytes of a submission; the index
+// does not hold it. An ErrNotFound of the caller's kind is to be returned as "".
+type Original func(ctx context.Context, s sekretariat.SubmissionID) (sekretariat.Digest, error)
+
+// exported is one line of an export. Times are RFC 3339 in UTC, "" = not yet.
+// A masked line has identifier, number and day of receipt alone.
+type exported struct {
+	Identifier string `json:"identifier"`
+	Number     string `json:"number"`
+	Day        string `json:"day"` // data wpływu, Polish day
+	Restricted bool   `json:"restricted"`
+
+	Letter     string `json:"letter"`
+	Submission string `json:"submission"`
+	SHA256     string `json:"sha256"`
+	Channel    string `json:"channel"`
+	Door       string `json:"door"`
+	Department string `json:"department"`
+	Status     string `json:"status"`
+	Cancelled  bool   `json:"cancelled"`
+
+	Arrived    string `json:"arrived"`
+	Received   string `json:"received"`
+	Sorted     string `json:"sorted"`
+	Registered string `json:"registered"`
+	Read       string `json:"read"`
+	Routed     string `json:"routed"`
+	Queued     string `json:"queued"`
+}
+
+var header = []string{"identifier", "number", "day", "restricted", "letter", "submission", "sha256", "channel", "door", "department",
+	"status", "cancelled", "arrived", "received", "sorted", "registered", "read", "routed", "queued"}
+
+func (e exported) fields() []string {
+	return []string{e.Identifier, e.Number, e.Day, fmt.Sprint(e.Restricted), e.Letter, e.Submission, e.SHA256, e.Channel, e.Door, e.Department,
+		e.Status, fmt.Sprint(e.Cancelled), e.Arrived, e.Received, e.Sorted, e.Registered, e.Read, e.Routed, e.Queued}
+}
+
+// Export writes the register as far as the principal may see it, the lowest
+// number first: what belongs to others is a masked line, so that the series
+// stays gapless on paper too (rule P5). It streams; memory does not grow with
+// the register.
+func (x *Index) Export(ctx context.Context, p sekretariat.Principal, f Filter, w io.Writer, format Format, original Original) error {
+	var put func(exported) error
+	flush := func() error { return nil }
+	switch format {
+	case CSV:
+		c := csv.NewWriter(w)
+		c.UseCRLF = true
+		if err := c.Write(header); err != nil {
+			return fmt.Errorf("export the register: %w", err)
+		}
+		put = func(e exported) error { return c.Write(e.fields()) }
+		flush = func() error { c.Flush(); return c.Error() }
+	case JSONLines:
+		j := json.NewEncoder(w)
+		put = func(e exported) error { return j.Encode(e) }
+	default:
+		return fmt.Errorf("%q: %w", format, ErrFormat)
+	}
+	f.Oldest = true
+	for page := (Page{}); ; {
+		rows, next, err := x.Register(ctx, p, f, page)
+		if err != nil {
+			return fmt.Errorf("export the register: %w", err)
+		}
+		for _, r := range rows {
+			e, err := export(ctx, r, original)
+			if err == nil {
+				err = put(e)
+			}
+			if err != nil {
+				return fmt.Errorf("export %s: %w", r.Number.Identifier(), err)
+			}
+		}
+		if err := flush(); err != nil {
+			return fmt.Errorf("export the register: %w", err)
+		}
+		if page.After = next; next == "" {
+			return nil
+		}
+	}
+}
+
+func export(ctx context.Context, r Row, original Original) (exported, error) {
+	e := exported{Identifier: r.Number.Identifier(), Number: r.Number.Printed(), Day: sekretariat.Day(r.Arrived)}
+	if r.View != sekretariat.Full {
+		e.Restricted = true
+		return e, nil
+	}
+	sum, err := original(ctx, r.Letter.Submission())
+	if err != nil {
+		return e, err
+	}
+	e.Letter, e.Submission, e.SHA256 = string(r.Letter), string(r.Letter.Submission()), string(sum)
+	e.Channel, e.Door, e.Department, e.Status, e.Cancelled = string(r.Kind), string(r.Door), string(r.Department), string(r.Status), r.Cancelled
+	for _, t := range []struct {
+		to *string
+		at time.Time
+	}{{&e.Arrived, r.Arrived}, {&e.Received, r.Received}, {&e.Sorted, r.Sorted}, {&e.Registered, r.Registered},
+		{&e.Read, r.Read}, {&e.Routed, r.Routed}, {&e.Queued, r.Queued}} {
+		if !t.at.IsZero() {
+			*t.to = t.at.UTC().Format(time.RFC3339Nano)
+		}
+	}
+	return e, nil
+}

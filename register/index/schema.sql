@@ -1,0 +1,81 @@
+DROP TABLE IF EXISTS meta;
+DROP TABLE IF EXISTS stream;
+DROP TABLE IF EXISTS submission;
+DROP TABLE IF EXISTS letter;
+DROP TABLE IF EXISTS copy;
+DROP TABLE IF EXISTS queue;
+DROP TABLE IF EXISTS access;
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Up to where each stream is applied, and which event that was. Written in the
+-- transaction that writes the rows.
+CREATE TABLE stream (name TEXT PRIMARY KEY, seq INTEGER NOT NULL, event TEXT NOT NULL) WITHOUT ROWID;
+
+-- Times are milliseconds since 1970 in UTC, 0 = not yet.
+CREATE TABLE submission (
+  id     BLOB PRIMARY KEY, -- 32 octets
+  intake INTEGER NOT NULL DEFAULT 0, -- 1: INTAKE announced it
+  sorted INTEGER NOT NULL DEFAULT 0, -- 1: LETTER sorted it
+  seen   INTEGER NOT NULL DEFAULT 0 -- repeats of the delivery
+) WITHOUT ROWID;
+CREATE INDEX submission_waiting ON submission(id) WHERE intake = 1 AND sorted = 0;
+
+-- One row per letter: the columns that questions are asked by, and the folded
+-- letter as JSON.
+CREATE TABLE letter (
+  id         INTEGER PRIMARY KEY,
+  submission BLOB    NOT NULL,
+  part       INTEGER NOT NULL,
+  series     TEXT    NOT NULL,
+  year       INTEGER NOT NULL, -- 0: no number
+  n          INTEGER NOT NULL,
+  status     TEXT    NOT NULL,
+  kind       TEXT    NOT NULL,
+  department TEXT    NOT NULL,
+  closed     INTEGER NOT NULL,
+  cancelled  INTEGER NOT NULL,
+  open       INTEGER NOT NULL, -- 1: work for the department's queue
+  urgent     INTEGER NOT NULL,
+  arrived    INTEGER NOT NULL,
+  received   INTEGER NOT NULL,
+  sorted     INTEGER NOT NULL,
+  registered INTEGER NOT NULL,
+  read       INTEGER NOT NULL,
+  routed     INTEGER NOT NULL,
+  revision   INTEGER NOT NULL,
+  state      BLOB    NOT NULL,
+  UNIQUE (submission, part)
+);
+CREATE INDEX letter_number ON letter(year, series, n) WHERE n > 0;
+CREATE INDEX letter_queue ON letter(department, open, urgent, received, id);
+CREATE INDEX letter_parked ON letter(received, id) WHERE status = 'parked';
+CREATE INDEX letter_counts ON letter(status, closed, department, n, open);
+
+-- Departments that hold a copy for information, of the decision in force.
+CREATE TABLE copy (letter INTEGER NOT NULL, department TEXT NOT NULL, PRIMARY KEY (letter, department)) WITHOUT ROWID;
+CREATE INDEX copy_department ON copy(department, letter);
+
+-- What was put into department queues and taken back.
+CREATE TABLE queue (
+  submission BLOB    NOT NULL,
+  part       INTEGER NOT NULL,
+  revision   INTEGER NOT NULL,
+  department TEXT    NOT NULL,
+  copy       INTEGER NOT NULL,
+  queued     INTEGER NOT NULL,
+  withdrawn  INTEGER NOT NULL,
+  PRIMARY KEY (submission, part, revision, department)
+) WITHOUT ROWID;
+
+-- Who looked at what, or was refused.
+CREATE TABLE access (
+  seq        INTEGER PRIMARY KEY, -- on AUDIT
+  submission BLOB    NOT NULL,
+  part       INTEGER NOT NULL,
+  principal  TEXT    NOT NULL,
+  action     TEXT    NOT NULL,
+  allowed    INTEGER NOT NULL,
+  at         INTEGER NOT NULL
+);
+CREATE INDEX access_letter ON access(submission, part);
