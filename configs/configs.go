@@ -12,58 +12,62 @@ import (
 	"sekretariat"
 )
 
+//go:generate go run ./gendoc -source configs.go -target ../docs/configuration.md
+
 // Installation is one running sekretariat: one machine or one role of many.
 type Installation struct {
-	Data    string  `yaml:"data"`    // folder of everything local
-	NATS    NATS    `yaml:"nats"`    // empty: embedded
-	Storage Storage `yaml:"storage"` // empty: files in the data folder
-	Listen  Listen  `yaml:"listen"`
-	Limits  Limits  `yaml:"limits"`
-	Log     Log     `yaml:"log"`
+	Data    string  `yaml:"data"`    // folder of everything local: staging, ledger, index; default data below the working directory
+	NATS    NATS    `yaml:"nats"`    // the ledger; without it embedded
+	Storage Storage `yaml:"storage"` // the object store; without it files in the data folder
+	Listen  Listen  `yaml:"listen"`  // HTTP listeners
+	Limits  Limits  `yaml:"limits"`  // bounds on what comes from outside
+	Log     Log     `yaml:"log"`     // how the service logs
 	// Centres are paths of centre profiles, relative to this file.
 	Centres []string `yaml:"centres"`
 
 	// Profiles holds the loaded centres, in order.
 	Profiles []*Centre `yaml:"-"`
-	// Warnings are what is not known yet and what it turns off, in Polish.
+	// Warnings are what is not known yet and what it turns off, and secret
+	// files that others can read; in Polish, for log and page.
 	Warnings []string `yaml:"-"`
 }
 
 // NATS says where JetStream is. With an empty URL the server is embedded.
 type NATS struct {
-	URL         string `yaml:"url"`
+	URL         string `yaml:"url"`         // tls://host:4222; empty = embedded
 	Credentials string `yaml:"credentials"` // file of the service's user credentials
 	CA          string `yaml:"ca"`          // file of an extra CA
-	Replicas    int    `yaml:"replicas"`    // 1 embedded, 3 on a cluster
+	Replicas    int    `yaml:"replicas"`    // 1 embedded, else 1, 3 (default) or 5
 	Port        int    `yaml:"port"`        // embedded: port on 127.0.0.1 for department systems; 0 = none
 }
 
 // Storage says where objects are.
 type Storage struct {
-	S3 *S3 `yaml:"s3"`
+	S3 *S3 `yaml:"s3"` // an S3-compatible store
 }
 
 // S3 is an S3-compatible object store.
 type S3 struct {
-	Endpoint  string `yaml:"endpoint"` // host:port
-	Region    string `yaml:"region"`
-	Bucket    string `yaml:"bucket"`
+	Endpoint  string `yaml:"endpoint"`   // host:port
+	Region    string `yaml:"region"`     // default us-east-1
+	Bucket    string `yaml:"bucket"`     // bucket of the objects
 	KeyBucket string `yaml:"key_bucket"` // bucket of the wrapped keys; backed up apart
-	PathStyle bool   `yaml:"path_style"`
-	Insecure  bool   `yaml:"insecure"` // plain HTTP: only on one machine
-	CA        string `yaml:"ca"`
-	AccessKey Secret `yaml:"access_key"`
-	SecretKey Secret `yaml:"secret_key"`
+	PathStyle bool   `yaml:"path_style"` // bucket in the path instead of the host name
+	Insecure  bool   `yaml:"insecure"`   // plain HTTP: only on one machine
+	CA        string `yaml:"ca"`         // file of an extra CA
+	AccessKey Secret `yaml:"access_key"` // access key id
+	SecretKey Secret `yaml:"secret_key"` // secret access key
 }
 
 // Secret is read from a file or the environment, never written into the
 // configuration. Exactly one of File and Env is set.
 type Secret struct {
-	File string `yaml:"file"`
-	Env  string `yaml:"env"`
+	File string `yaml:"file"` // relative to the configuration file; one line end after the secret is taken off
+	Env  string `yaml:"env"`  // name of an environment variable
 }
 
-// Listen are the HTTP listeners, host:port; empty = off.
+// Listen are the HTTP listeners, host:port. The word "off" turns one off; then
+// the field is empty after loading.
 type Listen struct {
 	Desk     string `yaml:"desk"`     // page and API, default 127.0.0.1:8300
 	Scanners string `yaml:"scanners"` // upload door of the boxes, default 127.0.0.1:8301
@@ -79,204 +83,216 @@ type Limits struct {
 
 // Log is how the service logs.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
+	Level  string `yaml:"level"`  // debug, info (default), warn, error
 	Pretty bool   `yaml:"pretty"` // for people; default JSON lines
 }
 
 // Centre is the profile of one welfare centre.
 type Centre struct {
-	ID      sekretariat.CentreID `yaml:"id"`
-	Name    string               `yaml:"name"`
-	Town    string               `yaml:"town"`
-	Address string               `yaml:"address"`
+	ID      sekretariat.CentreID `yaml:"id"`      // names the centre in keys and subjects for ever
+	Name    string               `yaml:"name"`    // full name
+	Town    string               `yaml:"town"`    // for letters and the page
+	Address string               `yaml:"address"` // postal address
 	Version int                  `yaml:"version"` // given by config apply
 
-	Series      []Series       `yaml:"series"`
-	Units       []Unit         `yaml:"units"`
-	Departments []Department   `yaml:"departments"`
-	Contacts    []Contact      `yaml:"contacts"`
-	Hours       []Hours        `yaml:"hours"`
-	EmailPolicy []EmailPolicy  `yaml:"email_policy"`
-	Mailboxes   []Mailbox      `yaml:"mailboxes"`
-	EPUAP       []EPUAP        `yaml:"epuap"`
-	Boxes       []Box          `yaml:"boxes"`
-	Labels      map[string]To  `yaml:"labels"` // router label → where it goes
-	Authorities []Authority    `yaml:"authorities"`
-	Rules       []Rule         `yaml:"rules"`
-	RuleSets    []string       `yaml:"rule_sets"` // built-in sets to use, "common" by default
-	Unknown     []UnknownValue `yaml:"unknown"`   // what the office has not given yet
-	Notes       string         `yaml:"notes"`
+	Series      []Series       `yaml:"series"`       // number series; without any the main series rpw
+	Units       []Unit         `yaml:"units"`        // tree of organisational units
+	Departments []Department   `yaml:"departments"`  // queues; sekretariat must be among them
+	Contacts    []Contact      `yaml:"contacts"`     // telephones and addresses of departments
+	Hours       []Hours        `yaml:"hours"`        // working hours
+	EmailPolicy []EmailPolicy  `yaml:"email_policy"` // what applications by plain e-mail lead to
+	Mailboxes   []Mailbox      `yaml:"mailboxes"`    // IMAP accounts
+	EPUAP       []EPUAP        `yaml:"epuap"`        // skrytki of ePUAP
+	Boxes       []Box          `yaml:"boxes"`        // drop boxes
+	Labels      map[string]To  `yaml:"labels"`       // router label → where it goes
+	Authorities []Authority    `yaml:"authorities"`  // bodies that matters are passed on to
+	Rules       []Rule         `yaml:"rules"`        // routing rules of the centre, beside the built-in sets
+	RuleSets    []string       `yaml:"rule_sets"`    // built-in sets of rules; default [common], [] = none
+	Unknown     []UnknownValue `yaml:"unknown"`      // what the office has not given yet
+	Notes       string         `yaml:"notes"`        // free text for the people who run it
+
+	// Warnings are what is not known yet and what it turns off, in Polish.
+	Warnings []string `yaml:"-"`
 }
 
 // UnknownValue documents a value that nobody knows yet.
 type UnknownValue struct {
-	Field string `yaml:"field"`
-	Why   string `yaml:"why"`
+	Field string `yaml:"field"` // where, "mailboxes[0].address"
+	Why   string `yaml:"why"`   // why it is not known, in Polish
 }
 
 // Series is one number series (rule P1).
 type Series struct {
-	ID     sekretariat.SeriesID `yaml:"id"`
-	Title  string               `yaml:"title"`
-	Format string               `yaml:"format"` // printed form, "RPW/{n}/{year}"
-	First  map[int]int          `yaml:"first"`  // first number by year, default 1
-	From   string               `yaml:"from"`   // in force from, RRRR-MM-DD
-	Units  []string             `yaml:"units"`  // units that feed it
+	ID     sekretariat.SeriesID `yaml:"id"`     // rpw is the main series
+	Title  string               `yaml:"title"`  // title in Polish
+	Format string               `yaml:"format"` // printed form, {n} and {year}; default RPW/{n}/{year}, in other series RPW/ID/{n}/{year}
+	First  map[int]int          `yaml:"first"`  // first number by calendar year; default 1
+	From   string               `yaml:"from"`   // in force from; letters before it go to the main series
+	Units  []string             `yaml:"units"`  // units that feed it, with those below them
 	// Internal: another system keeps the legal RPW; ours is a working number.
 	Internal bool `yaml:"internal"`
 }
 
 // Unit is one node of the tree of organisational units.
 type Unit struct {
-	ID     string `yaml:"id"`
-	Name   string `yaml:"name"`
-	Parent string `yaml:"parent"`
+	ID     string `yaml:"id"`     // slug
+	Name   string `yaml:"name"`   // name in Polish
+	Parent string `yaml:"parent"` // id of the unit above
 }
 
 // Department is one queue.
 type Department struct {
-	ID     sekretariat.DepartmentID `yaml:"id"`
-	Name   string                   `yaml:"name"`
-	Unit   string                   `yaml:"unit"`
-	Symbol []string                 `yaml:"symbol"` // case-number prefixes, "DPŚ"
-	Public bool                     `yaml:"public"` // may be named to citizens (rule P6)
+	ID     sekretariat.DepartmentID `yaml:"id"`     // slug; names the queue for ever
+	Name   string                   `yaml:"name"`   // name in Polish
+	Unit   string                   `yaml:"unit"`   // unit that it belongs to
+	Symbol []string                 `yaml:"symbol"` // prefixes of its case numbers, "DPŚ"
+	Public bool                     `yaml:"public"` // may be named in acknowledgements to citizens (rule P6)
 	Closed bool                     `yaml:"closed"` // its letters are closed to others
 
-	Suspended []Suspension `yaml:"suspended"`
+	Suspended []Suspension `yaml:"suspended"` // times when a substitute takes its letters
 }
 
 // Suspension closes a department for a while; its letters go to Substitute.
 type Suspension struct {
-	From       string                   `yaml:"from"` // RRRR-MM-DD, inclusive
-	To         string                   `yaml:"to"`   // inclusive, "" = until revoked
-	Substitute sekretariat.DepartmentID `yaml:"substitute"`
-	Why        string                   `yaml:"why"`
+	From       string                   `yaml:"from"`       // first day
+	To         string                   `yaml:"to"`         // last day; without it until revoked
+	Substitute sekretariat.DepartmentID `yaml:"substitute"` // department that takes the letters meanwhile
+	Why        string                   `yaml:"why"`        // reason in Polish, for the page
 }
 
 // Contact is one phone, address or e-mail of one or more departments: a number
 // is not a key.
 type Contact struct {
-	Phone       string                     `yaml:"phone"`
-	Email       string                     `yaml:"email"`
-	Departments []sekretariat.DepartmentID `yaml:"departments"`
-	From        string                     `yaml:"from"`
-	To          string                     `yaml:"to"`
-	Note        string                     `yaml:"note"`
+	Phone       string                     `yaml:"phone"`       // digits and blanks
+	Email       string                     `yaml:"email"`       // e-mail address
+	Departments []sekretariat.DepartmentID `yaml:"departments"` // departments that answer there
+	From        string                     `yaml:"from"`        // valid from
+	To          string                     `yaml:"to"`          // valid until; an ended contact is not shown
+	Note        string                     `yaml:"note"`        // for the clerk
 }
 
 // Hours are working periods with validity.
 type Hours struct {
-	Days    string   `yaml:"days"`    // "mon-fri"
-	Periods []string `yaml:"periods"` // "07:00-13:00"
-	From    string   `yaml:"from"`
-	To      string   `yaml:"to"`
-	Note    string   `yaml:"note"`
+	Days    string   `yaml:"days"`    // mon-fri, sat or mon,wed,fri
+	Periods []string `yaml:"periods"` // "07:00-13:00", several a day
+	From    string   `yaml:"from"`    // valid from
+	To      string   `yaml:"to"`      // valid until
+	Note    string   `yaml:"note"`    // where it comes from
 }
 
 // EmailPolicy is what an application by plain e-mail leads to.
 type EmailPolicy struct {
-	Policy string `yaml:"policy"` // accept | call_to_sign | inform_and_keep
-	From   string `yaml:"from"`
-	To     string `yaml:"to"`
-	Basis  string `yaml:"basis"`
+	Policy string `yaml:"policy"` // accept, call_to_sign or inform_and_keep
+	From   string `yaml:"from"`   // valid from
+	To     string `yaml:"to"`     // valid until
+	Basis  string `yaml:"basis"`  // legal basis
 }
 
 // Account is what every channel account has. ID is part of every submission id:
 // renaming it makes old mail new.
 type Account struct {
-	ID         string                   `yaml:"id"`
-	Off        bool                     `yaml:"off"`
-	Unit       string                   `yaml:"unit"`
-	Department sekretariat.DepartmentID `yaml:"department"` // default department
-	Series     sekretariat.SeriesID     `yaml:"series"`
+	ID         string                   `yaml:"id"`         // a slug, unique in the centre
+	Off        bool                     `yaml:"off"`        // not in use
+	Unit       string                   `yaml:"unit"`       // organisational unit that it belongs to
+	Department sekretariat.DepartmentID `yaml:"department"` // default department: evidence for the router, no proof
+	Series     sekretariat.SeriesID     `yaml:"series"`     // series that it feeds; default by unit
+
+	// Missing is what the account lacks, in Polish; then Off is set.
+	Missing []string `yaml:"-"`
 }
 
 // Mailbox is one IMAP account.
 type Mailbox struct {
-	Account  `yaml:",inline"`
-	Address  string   `yaml:"address"` // the public e-mail address
-	Server   string   `yaml:"server"`  // host:port
-	TLS      string   `yaml:"tls"`     // implicit (default) | starttls | none (loopback only)
-	CA       string   `yaml:"ca"`
-	User     string   `yaml:"user"`
-	Password Secret   `yaml:"password"`
-	Auth     string   `yaml:"auth"`    // plain (default) | login | xoauth2
-	Folders  []string `yaml:"folders"` // default INBOX
-	// After says what is done with a taken message: "move" to Done (default),
-	// "keyword" (set $Sekretariat), or "keep".
+	Account `yaml:",inline"`
+
+	Address  string   `yaml:"address"`  // the public e-mail address
+	Server   string   `yaml:"server"`   // host:port
+	TLS      string   `yaml:"tls"`      // implicit (default), starttls, or none (this machine only)
+	CA       string   `yaml:"ca"`       // file of an extra CA
+	User     string   `yaml:"user"`     // login name
+	Password Secret   `yaml:"password"` // read anew at each login
+	Auth     string   `yaml:"auth"`     // plain (default), login or xoauth2
+	Folders  []string `yaml:"folders"`  // folders to take mail from; default [INBOX]
+	// What is done with a taken message: move to "done" (default), keyword (set
+	// $Sekretariat), or keep.
 	After string        `yaml:"after"`
-	Done  string        `yaml:"done"`  // folder, default "Sekretariat/Przyjete"
-	Poll  time.Duration `yaml:"poll"`  // default 60 s, beside IDLE
-	Idle  *bool         `yaml:"idle"`  // default true
+	Done  string        `yaml:"done"`  // folder for taken mail; default Sekretariat/Przyjete
+	Poll  time.Duration `yaml:"poll"`  // how often to look beside IDLE; default 60s
+	Idle  *bool         `yaml:"idle"`  // use IDLE; default true
 	Since string        `yaml:"since"` // mail that arrived before this day is left alone
 }
 
 // EPUAP is one skrytka in PULL mode.
 type EPUAP struct {
 	Account `yaml:",inline"`
-	Address string        `yaml:"address"` // adresSkrytki, "/podmiot/nazwa"
-	Name    string        `yaml:"name"`    // nazwaSkrytki
-	Entity  string        `yaml:"entity"`  // podmiot
-	URL     string        `yaml:"url"`     // pull endpoint
-	CA      string        `yaml:"ca"`
-	Cert    string        `yaml:"cert"`  // certificate of the "system", PEM file
-	Key     Secret        `yaml:"key"`   // its private key, PEM
-	Skrot   string        `yaml:"skrot"` // sha1 (default) | sha256
-	Poll    time.Duration `yaml:"poll"`  // default 60 s
-	// Pins are SHA-256 digests of certificates that may sign responses;
-	// VerifyResponse is require | warn | off (default warn without pins).
-	Pins           []string `yaml:"pins"`
-	VerifyResponse string   `yaml:"verify_response"`
+
+	Address        string        `yaml:"address"`         // adresSkrytki, /podmiot/nazwa
+	Name           string        `yaml:"name"`            // nazwaSkrytki
+	Entity         string        `yaml:"entity"`          // podmiot
+	URL            string        `yaml:"url"`             // address of the pull service, https
+	CA             string        `yaml:"ca"`              // file of an extra CA
+	Cert           string        `yaml:"cert"`            // certificate of the "system", PEM file
+	Key            Secret        `yaml:"key"`             // its private key, PEM
+	Skrot          string        `yaml:"skrot"`           // digest in the confirmation: sha1 (default) or sha256
+	Poll           time.Duration `yaml:"poll"`            // how often to ask; default 60s
+	Pins           []string      `yaml:"pins"`            // SHA-256 of the certificates that may sign responses
+	VerifyResponse string        `yaml:"verify_response"` // require (default with pins), warn (default without) or off
 }
 
 // Box is one drop box: a watched folder and/or an upload token.
 type Box struct {
 	Account `yaml:",inline"`
-	Place   string        `yaml:"place"`
+
+	Place   string        `yaml:"place"`   // where it stands
 	Folder  string        `yaml:"folder"`  // watched folder, "" = none
 	Network bool          `yaml:"network"` // folder on another machine: poll instead of inotify
 	Quiet   time.Duration `yaml:"quiet"`   // a file is complete after this long without change, default 5 s
-	Poll    time.Duration `yaml:"poll"`    // default 15 s
+	Poll    time.Duration `yaml:"poll"`    // how often to look; default 15s
 	Upload  bool          `yaml:"upload"`  // accept HTTP uploads with a token of scope box:<id>:upload
 	Keep    time.Duration `yaml:"keep"`    // how long done/ is kept, default 7 days (rule P14)
 }
 
 // To is where a label goes in this centre: a department, or another authority.
 type To struct {
-	Department sekretariat.DepartmentID   `yaml:"department"`
-	Copies     []sekretariat.DepartmentID `yaml:"copies"`
-	Forward    string                     `yaml:"forward"` // authority id: KPA art. 65
+	Department sekretariat.DepartmentID   `yaml:"department"` // the owner
+	Copies     []sekretariat.DepartmentID `yaml:"copies"`     // departments that get a copy for information
+	Forward    string                     `yaml:"forward"`    // authority that it is passed on to (art. 65 KPA); the sekretariat owns it until then
+	// ByUnit sends the label elsewhere when the letter came through an account
+	// of that unit: the container of a branch is meant for that branch.
+	ByUnit map[string]sekretariat.DepartmentID `yaml:"by_unit"`
 }
 
 // Authority is another body that matters are passed on to.
 type Authority struct {
-	ID      string `yaml:"id"`
-	Name    string `yaml:"name"`
-	Address string `yaml:"address"`
-	Phone   string `yaml:"phone"`
-	Basis   string `yaml:"basis"`
+	ID      string `yaml:"id"`      // slug
+	Name    string `yaml:"name"`    // name in Polish
+	Address string `yaml:"address"` // postal address
+	Phone   string `yaml:"phone"`   // telephone
+	Basis   string `yaml:"basis"`   // legal basis of forwarding
 }
 
 // Rule is one routing rule. All given conditions must hold; within one
 // condition any term is enough. Terms are compared folded (no case, no
 // diacritics) and stemmed.
 type Rule struct {
-	ID       string   `yaml:"id"`
-	Priority int      `yaml:"priority"` // higher first; equal: more specific first
-	Weight   float64  `yaml:"weight"`   // confidence of the rule, 0..1
-	Kinds    []string `yaml:"kinds"`
-	Boxes    []string `yaml:"boxes"`
-	Accounts []string `yaml:"accounts"`
-	To       []string `yaml:"to"`      // recipient addresses
-	From     []string `yaml:"from"`    // sender addresses or @domains
-	Cases    []string `yaml:"cases"`   // case-number prefixes
-	Forms    []string `yaml:"forms"`   // form namespaces, prefix match
-	Subject  []string `yaml:"subject"` // phrases
-	Text     []string `yaml:"text"`    // phrases in subject, text, attachments' text
-	Not      []string `yaml:"not"`     // phrases that forbid the rule
+	ID       string   `yaml:"id"`       // slug; it stands in decisions
+	Priority int      `yaml:"priority"` // rules with a higher priority decide first; default 0
+	Weight   float64  `yaml:"weight"`   // confidence of the rule, 0 to 1; default 0.6
+	Kinds    []string `yaml:"kinds"`    // mail, epuap, edelivery, box, manual
+	Boxes    []string `yaml:"boxes"`    // ids of drop boxes
+	Accounts []string `yaml:"accounts"` // ids of accounts
+	To       []string `yaml:"to"`       // recipient addresses
+	From     []string `yaml:"from"`     // sender addresses or @domains
+	Cases    []string `yaml:"cases"`    // case-number prefixes
+	Forms    []string `yaml:"forms"`    // form namespaces, prefix match
+	Subject  []string `yaml:"subject"`  // phrases in the subject
+	Text     []string `yaml:"text"`     // phrases in subject, text, attachments' text
+	With     []string `yaml:"with"`     // phrases in subject or text, one of which must occur too
+	Not      []string `yaml:"not"`      // phrases that forbid the rule
+	Labels   []string `yaml:"labels"`   // counts only when the rules without this condition point at one of these labels
 
-	Label      string                   `yaml:"label"`
+	Label      string                   `yaml:"label"`      // subject matter that the letter is about
 	Department sekretariat.DepartmentID `yaml:"department"` // instead of Label
-	Urgency    sekretariat.Urgency      `yaml:"urgency"`
-	Because    string                   `yaml:"because"` // plain Polish: why, for the clerk
+	Urgency    sekretariat.Urgency      `yaml:"urgency"`    // urgent or danger; raises, never lowers
+	Because    string                   `yaml:"because"`    // why, in plain Polish, for the clerk; required
 }

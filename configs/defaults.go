@@ -1,0 +1,247 @@
+package configs
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sekretariat"
+)
+
+// off is what people write to turn a listener off.
+const off = "off"
+
+func (in *Installation) setDefaults() {
+	setDefault(&in.Data, "data")
+	setDefault(&in.Listen.Desk, "127.0.0.1:8300")
+	setDefault(&in.Listen.Scanners, "127.0.0.1:8301")
+	for _, l := range []*string{&in.Listen.Desk, &in.Listen.Scanners} {
+		if *l == off {
+			*l = ""
+		}
+	}
+	setDefault(&in.Limits.Delivery, 2<<30)
+	setDefault(&in.Limits.InFlight, 64<<20)
+	setDefault(&in.Limits.ReadTime, 60*time.Second)
+	setDefault(&in.Limits.ReadParts, sekretariat.MaxParts)
+	setDefault(&in.Log.Level, "info")
+	if in.NATS.URL == "" {
+		in.NATS.Replicas = 1 // embedded: one server
+	}
+	setDefault(&in.NATS.Replicas, 3)
+	if s := in.Storage.S3; s != nil {
+		setDefault(&s.Region, "us-east-1") // what S3 servers without regions expect
+	}
+}
+
+func (c *Centre) setDefaults() {
+	if !slices.ContainsFunc(c.Series, func(s Series) bool { return s.ID == sekretariat.MainSeries }) {
+		c.Series = append([]Series{{ID: sekretariat.MainSeries, Title: "Rejestr przesyłek wpływających"}}, c.Series...)
+	}
+	if c.RuleSets == nil {
+		c.RuleSets = []string{"common"}
+	}
+	for i := range c.Mailboxes {
+		m := &c.Mailboxes[i]
+		setDefault(&m.TLS, "implicit")
+		setDefault(&m.Auth, "plain")
+		setDefault(&m.After, "move")
+		setDefault(&m.Done, "Sekretariat/Przyjete")
+		setDefault(&m.Poll, time.Minute)
+		if len(m.Folders) == 0 {
+			m.Folders = []string{"INBOX"}
+		}
+		if m.Idle == nil {
+			idle := true
+			m.Idle = &idle
+		}
+	}
+	for i := range c.EPUAP {
+		e := &c.EPUAP[i]
+		setDefault(&e.Skrot, "sha1")
+		setDefault(&e.Poll, time.Minute)
+		if e.VerifyResponse == "" {
+			e.VerifyResponse = "warn"
+			if len(e.Pins) > 0 {
+				e.VerifyResponse = "require"
+			}
+		}
+	}
+	for i := range c.Boxes {
+		b := &c.Boxes[i]
+		setDefault(&b.Quiet, 5*time.Second)
+		setDefault(&b.Poll, 15*time.Second)
+		setDefault(&b.Keep, 7*24*time.Hour)
+	}
+}
+
+// setDefault fills v in when it has its zero value.
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// resolve makes the paths of an installation file absolute.
+func (in *Installation) resolve(dir string) {
+	for _, p := range []*string{&in.Data, &in.NATS.Credentials, &in.NATS.CA} {
+		absolute(p, dir)
+	}
+	if s := in.Storage.S3; s != nil {
+		for _, p := range []*string{&s.CA, &s.AccessKey.File, &s.SecretKey.File} {
+			absolute(p, dir)
+		}
+	}
+	for i := range in.Centres {
+		absolute(&in.Centres[i], dir)
+	}
+}
+
+// resolve makes the paths of a profile absolute, so that a stored version of
+// it means the same files wherever it is read.
+func (c *Centre) resolve(dir string) {
+	for i := range c.Mailboxes {
+		absolute(&c.Mailboxes[i].CA, dir)
+		absolute(&c.Mailboxes[i].Password.File, dir)
+	}
+	for i := range c.EPUAP {
+		for _, p := range []*string{&c.EPUAP[i].CA, &c.EPUAP[i].Cert, &c.EPUAP[i].Key.File} {
+			absolute(p, dir)
+		}
+	}
+	for i := range c.Boxes {
+		absolute(&c.Boxes[i].Folder, dir)
+	}
+}
+
+// absolute resolves a relative path against the folder of its file. When the
+// working directory cannot be found out, the path stays relative to it.
+func absolute(p *string, dir string) {
+	if *p == "" || filepath.IsAbs(*p) {
+		return
+	}
+	joined := filepath.Join(dir, *p)
+	if abs, err := filepath.Abs(joined); err == nil {
+		joined = abs
+	}
+	*p = joined
+}
+
+// addUnknown notes a value that the file gives as "unknown", unless the
+// profile already documents it.
+func (c *Centre) addUnknown(field string) {
+	if !slices.ContainsFunc(c.Unknown, func(u UnknownValue) bool { return u.Field == field }) {
+		c.Unknown = append(c.Unknown, UnknownValue{Field: field})
+	}
+}
+
+var channelField = regexp.MustCompile(`^(mailboxes|epuap|boxes)\[`)
+
+// turnOff turns off the channels that lack what they need, and says so.
+func (c *Centre) turnOff() {
+	c.Warnings = nil
+	for i := range c.Mailboxes {
+		m := &c.Mailboxes[i]
+		c.need(&m.Account, "skrzynka pocztowa", missing{
+			{"adres e-mail (address)", m.Address == ""}, {"serwer (server)", m.Server == ""},
+			{"użytkownik (user)", m.User == ""}, {"hasło (password)", m.Password.IsZero()},
+		})
+	}
+	for i := range c.EPUAP {
+		e := &c.EPUAP[i]
+		c.need(&e.Account, "skrytka ePUAP", missing{
+			{"adres skrytki (address)", e.Address == ""}, {"nazwa skrytki (name)", e.Name == ""},
+			{"podmiot (entity)", e.Entity == ""}, {"adres usługi (url)", e.URL == ""},
+			{"certyfikat systemu (cert)", e.Cert == ""}, {"klucz certyfikatu (key)", e.Key.IsZero()},
+		})
+	}
+	for i := range c.Boxes {
+		b := &c.Boxes[i]
+		c.need(&b.Account, "pojemnik na korespondencję", missing{{"katalog (folder) albo zgoda na przesyłanie (upload: true)", b.Folder == "" && !b.Upload}})
+	}
+	for _, u := range c.Unknown {
+		if u.Why == "" && channelField.MatchString(u.Field) {
+			continue // said above, with the channel
+		}
+		w := "Do uzupełnienia: " + u.Field
+		if u.Why != "" {
+			w += " – " + u.Why
+		}
+		c.Warnings = append(c.Warnings, w+".")
+	}
+}
+
+// missing lists what a channel needs, and whether it is not there.
+type missing []struct {
+	what string
+	is   bool
+}
+
+func (c *Centre) need(a *Account, what string, list missing) {
+	if a.Off {
+		return
+	}
+	for _, m := range list {
+		if m.is {
+			a.Missing = append(a.Missing, m.what)
+		}
+	}
+	if len(a.Missing) > 0 {
+		a.Off = true
+		c.Warnings = append(c.Warnings, fmt.Sprintf("Nie działa: %s „%s”. Brakuje: %s.", what, a.ID, strings.Join(a.Missing, ", ")))
+	}
+}
+
+// accounts returns the accounts of all channels.
+func (c *Centre) accounts() []*Account {
+	var list []*Account
+	for i := range c.Mailboxes {
+		list = append(list, &c.Mailboxes[i].Account)
+	}
+	for i := range c.EPUAP {
+		list = append(list, &c.EPUAP[i].Account)
+	}
+	for i := range c.Boxes {
+		list = append(list, &c.Boxes[i].Account)
+	}
+	return list
+}
+
+// collectWarnings gathers what the centres warn of, with the centre's name when
+// there are several, and looks at the files of the secrets.
+func (in *Installation) collectWarnings() {
+	for _, c := range in.Profiles {
+		for _, w := range append(slices.Clone(c.Warnings), c.secretWarnings()...) {
+			if len(in.Profiles) > 1 {
+				w = c.Name + ": " + w
+			}
+			in.Warnings = append(in.Warnings, w)
+		}
+	}
+	if s := in.Storage.S3; s != nil {
+		in.Warnings = appendNonEmpty(in.Warnings, s.AccessKey.warning(), s.SecretKey.warning())
+	}
+}
+
+func (c *Centre) secretWarnings() (list []string) {
+	for _, m := range c.Mailboxes {
+		list = appendNonEmpty(list, m.Password.warning())
+	}
+	for _, e := range c.EPUAP {
+		list = appendNonEmpty(list, e.Key.warning())
+	}
+	return list
+}
+
+func appendNonEmpty(list []string, more ...string) []string {
+	for _, s := range more {
+		if s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
+}

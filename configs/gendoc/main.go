@@ -1,0 +1,23 @@
+// Command gendoc writes docs/configuration.md from the doc comments of the
+// types in package configs, so that the reference cannot differ from the code.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	source := flag.String("source", "configs/configs.go", "Go file with the types")
+	target := flag.String("target", "docs/configuration.md", "file to write")
+	flag.Parse()
+	text, err := reference(*source)
+	if err == nil {
+		err = os.WriteFile(*target, []byte(text), 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gendoc:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,73 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// maxSecret bounds a secret, in octets: a private key with its chain fits.
+const maxSecret = 64 << 10
+
+// ErrNoSecret is returned when a secret is not configured, not there or empty.
+var ErrNoSecret = errors.New("no secret")
+
+// IsZero tells whether the secret is not configured at all.
+func (s Secret) IsZero() bool { return s.File == "" && s.Env == "" }
+
+// Load reads the secret. It is read anew at each call, so that a changed
+// password works without a restart (rule P10). It returns ErrNoSecret, with
+// what to do, when there is nothing to read. One line end at the end of a file
+// is taken off, for editors add it.
+func (s Secret) Load() ([]byte, error) {
+	switch {
+	case s.File != "":
+		return s.loadFile()
+	case s.Env != "":
+		v := os.Getenv(s.Env)
+		if v == "" {
+			return nil, fmt.Errorf("environment variable %s is not set: set it, or use \"file:\" instead of \"env:\" in the configuration: %w", s.Env, ErrNoSecret)
+		}
+		return []byte(v), nil
+	}
+	return nil, fmt.Errorf("neither \"file:\" nor \"env:\" is given: %w", ErrNoSecret)
+}
+
+func (s Secret) loadFile() ([]byte, error) {
+	f, err := os.Open(s.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("secret file %s does not exist: create it with the secret as its only content and chmod 600: %w", s.File, ErrNoSecret)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w: let the service's user read the file", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return nil, fmt.Errorf("read secret file %s: %w", s.File, err)
+	}
+	if len(b) > maxSecret {
+		return nil, fmt.Errorf("secret file %s is larger than %d octets: it must hold the secret only", s.File, maxSecret)
+	}
+	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if len(b) == 0 {
+		return nil, fmt.Errorf("secret file %s is empty: write the secret into it: %w", s.File, ErrNoSecret)
+	}
+	return b, nil
+}
+
+// warning tells, in Polish, that others on the machine can read the secret's
+// file; "" if not.
+func (s Secret) warning() string {
+	if s.File == "" {
+		return ""
+	}
+	st, err := os.Stat(s.File)
+	if err != nil || st.Mode().Perm()&0o077 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("Plik z hasłem lub kluczem %s mogą czytać inni użytkownicy komputera (prawa %04o): wykonaj chmod 600.", s.File, st.Mode().Perm())
+}
