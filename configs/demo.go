@@ -1,8 +1,9 @@
 package configs
 
-import _ "embed"
+import _ "embed" // the demo profile
 
-// Demo is the profile of the invented centre that `sekretariat demo` runs.
+// Demo is the profile of the demo centre, demo.yaml. It is part of the program
+// so that the demo runs from any folder.
 //
 //go:embed demo.yaml
 var Demo []byte
