@@ -1,0 +1,223 @@
+package epuapdoc
+
+import (
+	"strings"
+
+	"sekretariat"
+	"sekretariat/extract/polish"
+	"sekretariat/extract/xmlsec"
+)
+
+// parties reads the block Nadawcy or Adresaci.
+func (l *letter) parties(block string) []sekretariat.Party {
+	var out []sekretariat.Party
+	for _, n := range l.podmioty(either(l.at(l.root, "DaneDokumentu", block), l.first(block))) {
+		out = append(out, l.party(n)...)
+	}
+	return out[:min(len(out), maxParties)]
+}
+
+func (l *letter) podmioty(block *xmlsec.Node) []*xmlsec.Node {
+	nodes := l.all(block, "Podmiot")
+	return nodes[:min(len(nodes), maxParties)]
+}
+
+// party reads a Podmiot: persons and institutions, even both.
+func (l *letter) party(n *xmlsec.Node) []sekretariat.Party {
+	var out []sekretariat.Party
+	for _, c := range l.all(n, "Osoba") {
+		out = append(out, l.person(c))
+	}
+	for _, c := range l.all(n, "Instytucja") {
+		out = append(out, l.institution(c))
+	}
+	kept := out[:0]
+	for _, p := range out {
+		if p.Name != "" || len(p.IDs) > 0 || p.Email != "" || len(p.Phone) > 0 || p.Address != nil {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+func (l *letter) person(n *xmlsec.Node) sekretariat.Party {
+	p := sekretariat.Party{Basis: "document"}
+	p.GivenName = field(l.value(n, "Imie") + " " + l.value(n, "ImieDrugie"))
+	var family []string
+	for _, f := range l.all(n, "Nazwisko") {
+		if s := field(f.Content()); s != "" {
+			family = append(family, s)
+		}
+	}
+	p.FamilyName = field(strings.Join(family, "-")) // the parts of a double name
+	p.Name = field(p.GivenName + " " + p.FamilyName)
+	l.ids(&p, l.at(n, "IdOsoby"), "PESEL", "NIP")
+	l.contact(&p, n)
+	return p
+}
+
+func (l *letter) institution(n *xmlsec.Node) sekretariat.Party {
+	p := sekretariat.Party{Basis: "document", Organisation: true, Name: l.value(n, "NazwaInstytucji")}
+	unit := l.at(n, "Jednostka")
+	for range 3 { // units within units
+		if s := l.value(unit, "NazwaInstytucji"); s != "" {
+			p.Name = field(p.Name + ", " + s)
+		}
+		unit = l.at(unit, "Jednostka")
+	}
+	l.ids(&p, l.at(n, "IdInstytucji"), "KRS", "NIP", "REGON")
+	l.contact(&p, n)
+	return p
+}
+
+func (l *letter) ids(p *sekretariat.Party, n *xmlsec.Node, names ...string) {
+	for _, name := range names {
+		setID(p, name, l.value(n, name))
+	}
+	for _, other := range l.all(n, "InnyIdentyfikator") {
+		if len(p.IDs) < 10 {
+			setID(p, l.value(other, "TypIdentyfikatora"), l.value(other, "WartoscIdentyfikatora"))
+		}
+	}
+}
+
+func setID(p *sekretariat.Party, name, value string) {
+	if value = field(value); name == "" || value == "" {
+		return
+	}
+	if p.IDs == nil {
+		p.IDs = map[string]string{}
+	}
+	p.IDs[name] = value
+}
+
+func (l *letter) contact(p *sekretariat.Party, n *xmlsec.Node) {
+	if a := l.at(n, "Adres"); a != nil {
+		address := sekretariat.Address{
+			Postcode: l.value(a, "KodPocztowy"), Town: l.value(a, "Miejscowosc"), Street: l.value(a, "Ulica"),
+			Building: l.value(a, "Budynek"), Flat: l.value(a, "Lokal"), POBox: l.value(a, "SkrytkaPocztowa"), Country: l.value(a, "Kraj"),
+		}
+		if address.Town == "" {
+			address.Town = l.value(a, "Poczta")
+		}
+		if address != (sekretariat.Address{}) {
+			p.Address = &address
+		}
+	}
+	k := l.at(n, "Kontakt")
+	for _, t := range l.all(k, "Telefon") {
+		if s := field(t.Content()); s != "" && len(p.Phone) < 10 {
+			p.Phone = append(p.Phone, s)
+		}
+	}
+	p.Email = l.value(k, "Email")
+}
+
+// account is the sender as the platform knows it (danePodmiotu, daneNadawcy):
+// the owner of the account the letter was sent from. ok is false if the
+// platform said nothing.
+func account(source map[string]string) (p sekretariat.Party, ok bool) {
+	get := func(name string) string { return field(source["danePodmiotu."+name]) }
+	p = sekretariat.Party{Basis: "account"}
+	if get("typOsoby") == "F" {
+		p.GivenName, p.FamilyName = get("imieSkrot"), get("nazwiskoNazwa")
+		p.Name = field(p.GivenName + " " + p.FamilyName)
+	} else {
+		p.Name = get("nazwiskoNazwa")
+		if p.Name == "" {
+			p.Name = get("imieSkrot")
+		}
+		p.Organisation = p.Name != ""
+	}
+	setID(&p, "ePUAP", get("identyfikator"))
+	setID(&p, "PESEL", get("pesel"))
+	setID(&p, "NIP", get("nip"))
+	setID(&p, "REGON", get("regon"))
+	for _, user := range []string{"daneNadawcy.system", "daneNadawcy.uzytkownik"} {
+		if p.IDs["ePUAP"] == "" {
+			setID(&p, "ePUAP", source[user])
+		}
+	}
+	return p, p.Name != "" || len(p.IDs) > 0
+}
+
+// senders decides who is shown as the sender (protocol.md §7). The account
+// comes before what the author typed; where both are the same person or
+// institution, the account is completed with the address from the letter,
+// otherwise both are listed and the difference is a finding.
+func (d *document) senders() {
+	acc, ok := account(d.source)
+	all := d.named
+	switch {
+	case !ok && len(all) == 0:
+		d.find(FindingNoSender, "", "")
+		return
+	case ok:
+		all = d.merge(acc)
+	}
+	d.r.Sender = all[0]
+	if len(all) > 1 {
+		d.r.Senders = all
+	}
+}
+
+// merge puts the account among the senders that the letter names.
+func (d *document) merge(acc sekretariat.Party) []sekretariat.Party {
+	matched := -1
+	for i, p := range d.named {
+		if same(acc, p) {
+			matched = i
+			break
+		}
+	}
+	switch {
+	case len(d.named) == 0:
+		return []sekretariat.Party{acc}
+	case matched < 0 && acc.Name == "" && acc.IDs["PESEL"] == "":
+		// An account without a name proves and contradicts nothing.
+		return append(append([]sekretariat.Party(nil), d.named...), acc)
+	case matched < 0:
+		d.find(FindingConflict, "", acc.Name+" / "+d.named[0].Name)
+		return append([]sekretariat.Party{acc}, d.named...)
+	}
+	typed := d.named[matched]
+	if fold(acc.Name) != fold(typed.Name) {
+		return append([]sekretariat.Party{acc}, d.named...)
+	}
+	acc.Address, acc.Phone, acc.Email = typed.Address, typed.Phone, typed.Email
+	for name, value := range typed.IDs {
+		if acc.IDs[name] == "" {
+			setID(&acc, name, value)
+		}
+	}
+	out := []sekretariat.Party{acc}
+	for i, p := range d.named {
+		if i != matched {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// same tells whether two parties are the same: by the first number both have,
+// else by name.
+func same(a, b sekretariat.Party) bool {
+	for _, id := range []string{"PESEL", "REGON", "NIP"} {
+		if a.IDs[id] != "" && b.IDs[id] != "" {
+			return digits(a.IDs[id]) == digits(b.IDs[id])
+		}
+	}
+	return a.Name != "" && fold(a.Name) == fold(b.Name)
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// fold makes names comparable.
+func fold(s string) string { return strings.Join(strings.Fields(polish.Fold(s)), " ") }
