@@ -1,0 +1,164 @@
+package email
+
+import (
+	"context"
+	"crypto/sha256"
+	"math/rand/v2"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+)
+
+// worker keeps one connection for one or more folders, and gets a new one
+// whenever it breaks.
+type worker struct {
+	c        *Channel
+	folders  []*folder
+	apart    bool // others have connections too: one too many ends run
+	failures int  // connections that failed one after the other
+}
+
+// run works until ctx ends, or with errTooManyConnections.
+func (w *worker) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := w.connection(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		code := codeOf(err, codeConnect)
+		if w.apart && code == codeLimit {
+			return errTooManyConnections
+		}
+		for _, f := range w.folders {
+			w.c.health.failed(f.name, code)
+		}
+		delay := w.backoff(w.c.tune.retry, w.failures)
+		w.failures++
+		w.c.log.Warn().Err(err).Str("code", string(code)).Int("failures", w.failures).Dur("delay", delay).
+			Msg("mailbox connection ended, will be tried again")
+		wait(ctx, delay)
+	}
+	return nil
+}
+
+// backoff doubles from the first limit to the second, with jitter so that the
+// offices of one hoster do not come back in step.
+func (w *worker) backoff(limits [2]time.Duration, n int) time.Duration {
+	return jitter(min(limits[0]<<min(n, 20), limits[1]))
+}
+
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1)
+}
+
+// wait waits for d or the end of ctx.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// connection logs in and reads the folders again and again until something
+// breaks.
+func (w *worker) connection(ctx context.Context) error {
+	s, err := w.c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for first := true; ; first = false {
+		again := false
+		for _, f := range w.folders {
+			more, err := w.visit(ctx, s, f, first)
+			if err != nil {
+				return err
+			}
+			again = again || more
+		}
+		if again {
+			continue
+		}
+		if err := w.rest(ctx, s); err != nil {
+			return err
+		}
+	}
+}
+
+// visit reads one folder. A folder that cannot be opened does not hold up the
+// others.
+func (w *worker) visit(ctx context.Context, s *session, f *folder, first bool) (bool, error) {
+	if first || s.selected != f.name {
+		if err := f.attach(ctx, s, first); err != nil {
+			if codeOf(err, codeConnect) == codeFolder && len(w.folders) > 1 {
+				w.c.health.failed(f.name, codeFolder)
+				return false, nil
+			}
+			return false, err
+		}
+	}
+	again, err := f.round(ctx, s)
+	if err == nil || f.advanced {
+		w.failures, f.advanced = 0, false
+	}
+	return again, err
+}
+
+// rest waits for news or for the time of the next look.
+func (w *worker) rest(ctx context.Context, s *session) error {
+	d := min(w.c.opt.Mailbox.Poll, w.c.tune.idle)
+	for _, f := range w.folders {
+		d = min(d, f.nextDue())
+	}
+	if idle := w.c.opt.Mailbox.Idle; (idle == nil || *idle) && (s.caps.Has(imap.CapIdle) || s.caps.Has(imap.CapIMAP4rev2)) {
+		return s.idle(ctx, d)
+	}
+	wait(ctx, d)
+	return ctx.Err()
+}
+
+// gate lets one login at a time through, and remembers a refused password so
+// that it is not presented over and over: hosters ban for that.
+type gate struct {
+	free     chan struct{} // holds one token while a login is under way
+	refusals int
+	password [sha256.Size]byte // the refused one
+	until    time.Time         // not before
+}
+
+// connect opens a session. After a refused password it waits, up to 15
+// minutes, or until there is another password.
+func (c *Channel) connect(ctx context.Context) (*session, error) {
+	select {
+	case c.gate.free <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-c.gate.free }()
+	g := &c.gate
+	for {
+		password, err := c.opt.Password()
+		if err != nil {
+			return nil, wrap(codePassword, "password of the mailbox", err)
+		}
+		digest := sha256.Sum256([]byte(password))
+		if left := time.Until(g.until); g.refusals > 0 && digest == g.password && left > 0 {
+			if wait(ctx, min(left, c.tune.password)); ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			continue
+		}
+		s, err := c.open(ctx, password)
+		switch {
+		case err == nil:
+			g.refusals = 0
+		case codeOf(err, codeConnect) == codeLogin:
+			g.refusals++
+			g.password = digest
+			g.until = time.Now().Add(jitter(min(c.tune.refused[0]<<min(g.refusals, 20), c.tune.refused[1])))
+		}
+		return s, err
+	}
+}
