@@ -212,6 +212,9 @@ func (t *ticket) keep(ctx context.Context) (kept, error) {
 		if err == nil {
 			return decide(raw, ours)
 		}
+		if errors.Is(err, storage.ErrShredded) {
+			return t.destroyed(ctx, err)
+		}
 		if !errors.Is(err, storage.ErrNotFound) {
 			return kept{}, fmt.Errorf("read manifest: %w", err)
 		}
@@ -222,12 +225,35 @@ func (t *ticket) keep(ctx context.Context) (kept, error) {
 		if err == nil {
 			return kept{raw: ours, manifest: m, ours: true}, nil
 		}
+		if errors.Is(err, storage.ErrShredded) {
+			return t.destroyed(ctx, err)
+		}
 		if !errors.Is(err, storage.ErrExists) {
 			return kept{}, fmt.Errorf("store original and manifest: %w", err)
 		}
 		// Somebody was faster, or an earlier try of ours succeeded: read it.
 	}
 	return kept{}, errors.New("manifest comes and goes")
+}
+
+// destroyed answers for a submission whose key was shredded at the end of its
+// retention. Its event says that it did arrive, so it is a repeat and its
+// source may let it go; its bytes are not kept again.
+func (t *ticket) destroyed(ctx context.Context, shredded error) (kept, error) {
+	ctx, cancel := context.WithTimeout(ctx, ledgerTime)
+	defer cancel()
+	s, err := t.log.Last(ctx, ledger.Intake, string(t.manifest.Submission))
+	if errors.Is(err, ledger.ErrNotFound) {
+		return kept{}, ledger.Permanent(shredded)
+	}
+	if err != nil {
+		return kept{}, fmt.Errorf("look for the event: %w", err)
+	}
+	d, err := sekretariat.DataOf[sekretariat.ArrivedData](s.Event)
+	if err != nil {
+		return kept{}, ledger.Permanent(err)
+	}
+	return kept{manifest: sekretariat.Manifest{Submission: d.Submission, Centre: t.manifest.Centre, Arrived: d.Arrived}}, nil
 }
 
 // decide reads the manifest that was found.

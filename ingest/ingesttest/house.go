@@ -32,8 +32,9 @@ type House struct {
 	Store  *storage.Staged
 	Ledger *ledger.Ledger
 
-	mu   sync.Mutex
-	logs map[sekretariat.CentreID]ledger.Log
+	office *storage.OfficeKeys
+	mu     sync.Mutex
+	logs   map[sekretariat.CentreID]ledger.Log
 }
 
 // NewHouse opens a house in a temporary folder; it is closed with the test.
@@ -67,16 +68,22 @@ func OpenHouse(ctx context.Context, folder string) (*House, error) {
 	if err != nil {
 		return nil, err
 	}
-	office, err := storage.ParseOfficeKeys([]byte("test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="))
+	h.office, err = storage.ParseOfficeKeys([]byte("test AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="))
 	if err != nil {
 		return nil, err
 	}
-	h.Vault = storage.NewVault(h.Store, storage.NewKeyStore(h.Store.Keys(), office))
+	h.Vault = h.VaultOver(h.Store)
 	h.Ledger, err = ledger.Open(ctx, ledger.Options{Dir: filepath.Join(folder, "nats"), Logger: zerolog.Nop()})
 	if err != nil {
 		return nil, err
 	}
 	return h, nil
+}
+
+// VaultOver is the house's vault over its store as seen through a wrapper that
+// fails or stops.
+func (h *House) VaultOver(objects storage.Grouper) *storage.Vault {
+	return storage.NewVault(objects, storage.NewKeyStore(objects.Keys(), h.office))
 }
 
 // Close closes ledger and store.
