@@ -11,7 +11,11 @@ func (g *centreLog) Replay(ctx context.Context, s StreamName, from uint64, fn fu
 		if it.erased {
 			return nil
 		}
-		return fn(it.Stored)
+		st, err := g.stored(s, it.rawMsg)
+		if err != nil {
+			return err
+		}
+		return fn(st)
 	})
 }
 
@@ -70,7 +74,11 @@ func (g *centreLog) Follow(ctx context.Context, s StreamName, from uint64, fn fu
 			return fmt.Errorf("following %s: %w", s, err)
 		}
 		if !it.erased {
-			if err := fn(it.Stored); err != nil {
+			st, err := g.stored(s, it.rawMsg)
+			if err != nil {
+				return err
+			}
+			if err := fn(st); err != nil {
 				return err
 			}
 		}

@@ -67,7 +67,7 @@ func (g *centreLog) inOrder(ctx context.Context, s StreamName, cursor string, mo
 	}
 	defer r.close()
 	for {
-		run, err := r.run(ctx, most)
+		run, err := g.run(ctx, r, s, most)
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (l *Ledger) position(ctx context.Context, cursor string) (pos, rev uint64, 
 }
 
 // run waits for one event and takes with it those that are there already.
-func (r *reader) run(ctx context.Context, most int) ([]Stored, error) {
+func (g *centreLog) run(ctx context.Context, r *reader, s StreamName, most int) ([]Stored, error) {
 	var run []Stored
 	for first := true; len(run) < most && (first || r.ready()); first = false {
 		it, err := r.next(ctx)
@@ -109,9 +109,14 @@ func (r *reader) run(ctx context.Context, most int) ([]Stored, error) {
 			}
 			return nil, err
 		}
-		if !it.erased {
-			run = append(run, it.Stored)
+		if it.erased {
+			continue
 		}
+		st, err := g.stored(s, it.rawMsg)
+		if err != nil {
+			return nil, err
+		}
+		run = append(run, st)
 	}
 	return run, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -77,6 +78,25 @@ func (l *Ledger) kvPut(ctx context.Context, bucket, key string, value []byte, re
 		if werr := b.wait(ctx, l.life); werr != nil {
 			return 0, fmt.Errorf("%s %s: outcome unknown: %w (last answer: %w)", bucket, key, werr, err)
 		}
+	}
+}
+
+// kvEach calls fn for each key that matches filter, in the order of writing;
+// fn may write.
+func (l *Ledger) kvEach(ctx context.Context, bucket, filter string, fn func(key string, value []byte, rev uint64) error) error {
+	prefix := "$KV." + bucket + "."
+	for seq := uint64(1); ; {
+		m, err := l.c.get(ctx, "KV_"+bucket, msgGet{Seq: seq, Next: prefix + filter})
+		if isNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", bucket, err)
+		}
+		if err := fn(strings.TrimPrefix(m.Subject, prefix), m.Data, m.Seq); err != nil {
+			return err
+		}
+		seq = m.Seq + 1
 	}
 }
 

@@ -57,16 +57,25 @@ func (p *puller) close() {
 	_ = p.sub.Unsubscribe() // fails only on a closed connection
 }
 
-// ask requests n more messages.
+// ask requests n more messages and waits for them.
 func (p *puller) ask(n int) error {
-	p.id++
-	body, err := json.Marshal(map[string]any{
+	return p.send(n, map[string]any{
 		"batch": n, "max_bytes": pullMaxBytes,
 		"expires": pullExpires.Nanoseconds(), "idle_heartbeat": pullHeartbeat.Nanoseconds(),
 	})
+}
+
+// askNow requests n more messages of those that are there.
+func (p *puller) askNow(n int) error {
+	return p.send(n, map[string]any{"batch": n, "no_wait": true})
+}
+
+func (p *puller) send(n int, request map[string]any) error {
+	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
+	p.id++
 	p.open += n
 	return p.c.nc.PublishRequest(p.next, p.inbox+"."+strconv.Itoa(p.id), body)
 }

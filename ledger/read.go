@@ -70,15 +70,15 @@ func (g *centreLog) name(s StreamName) (string, error) {
 }
 
 // stored turns a message into what callers see.
-func (g *centreLog) stored(s StreamName, subject string, seq uint64, at time.Time, data []byte) (Stored, error) {
+func (g *centreLog) stored(s StreamName, m rawMsg) (Stored, error) {
 	st := Stored{
 		Stream:  s,
-		Subject: strings.TrimPrefix(subject, prefixOf(g.centre, s)),
-		Seq:     seq,
-		Time:    at.UTC(),
+		Subject: strings.TrimPrefix(m.Subject, prefixOf(g.centre, s)),
+		Seq:     m.Seq,
+		Time:    m.Time.UTC(),
 	}
-	if err := json.Unmarshal(data, &st.Event); err != nil {
-		return st, fmt.Errorf("%s sequence %d is not an event: %w", streamOf(g.centre, s), seq, err)
+	if err := json.Unmarshal(m.Data, &st.Event); err != nil {
+		return st, fmt.Errorf("%s sequence %d is not an event: %w", streamOf(g.centre, s), m.Seq, err)
 	}
 	return st, nil
 }
@@ -92,7 +92,7 @@ func (g *centreLog) read(ctx context.Context, s StreamName, q msgGet) (Stored, e
 	if err != nil {
 		return Stored{}, err
 	}
-	return g.stored(s, m.Subject, m.Seq, m.Time, m.Data)
+	return g.stored(s, m)
 }
 
 // Last implements Log.

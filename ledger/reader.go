@@ -17,9 +17,9 @@ const readAhead = 1000
 // and notices what the server does not tell: missing sequences and a past that
 // changed.
 type reader struct {
-	g      *centreLog
-	s      StreamName
+	l      *Ledger
 	stream string
+	filter string    // absolute subjects wanted; "" all, and then none may be missing
 	pos    uint64    // last sequence delivered
 	posAt  time.Time // its time, zero if unknown
 
@@ -30,9 +30,9 @@ type reader struct {
 	erased  uint64    // up to here missing sequences are known as erased
 }
 
-// item is one step of a reader: an event, or a sequence that was erased.
+// item is one step of a reader: a message, or a sequence that was erased.
 type item struct {
-	Stored
+	rawMsg
 	erased bool
 }
 
@@ -41,7 +41,7 @@ func (g *centreLog) newReader(s StreamName, from uint64) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{g: g, s: s, stream: name, pos: max(from, 1) - 1}, nil
+	return &reader{l: g.l, stream: name, pos: max(from, 1) - 1}, nil
 }
 
 func (r *reader) close() {
@@ -70,7 +70,7 @@ func (r *reader) next(ctx context.Context) (item, error) {
 			return it, err
 		}
 		r.close()
-		if werr := b.wait(ctx, r.g.l.life); werr != nil {
+		if werr := b.wait(ctx, r.l.life); werr != nil {
 			return item{}, werr
 		}
 	}
@@ -90,7 +90,7 @@ func (r *reader) openAgain(ctx context.Context) error {
 		if !errors.As(err, &again) {
 			return err
 		}
-		if werr := b.wait(ctx, r.g.l.life); werr != nil {
+		if werr := b.wait(ctx, r.l.life); werr != nil {
 			return werr
 		}
 	}
@@ -147,30 +147,26 @@ func (r *reader) deliver(ctx context.Context, m *nats.Msg) (item, error) {
 		r.cseq = md.Sequence.Consumer
 		r.pending = md.NumPending
 	}
-	if md.Sequence.Stream > r.pos+1 {
+	if md.Sequence.Stream > r.pos+1 && r.filter == "" {
 		if r.erased < md.Sequence.Stream-1 {
-			if err := r.g.l.requireErased(ctx, r.stream, r.pos+1, md.Sequence.Stream-1); err != nil {
+			if err := r.l.requireErased(ctx, r.stream, r.pos+1, md.Sequence.Stream-1); err != nil {
 				return item{}, err
 			}
 			r.erased = md.Sequence.Stream - 1
 		}
 		r.stash = m
 		r.pos++
-		return item{Stored: Stored{Stream: r.s, Seq: r.pos}, erased: true}, nil
+		return item{rawMsg{Seq: r.pos}, true}, nil
 	}
 	r.stash = nil
-	st, err := r.g.stored(r.s, m.Subject, md.Sequence.Stream, md.Timestamp, m.Data)
-	if err != nil {
-		return item{}, err
-	}
-	r.pos, r.posAt = st.Seq, st.Time
-	return item{Stored: st}, nil
+	r.pos, r.posAt = md.Sequence.Stream, md.Timestamp
+	return item{rawMsg: rawMsg{Subject: m.Subject, Seq: r.pos, Data: m.Data, Time: r.posAt}}, nil
 }
 
 // open makes a new consumer behind pos, after a look whether the past is still
 // the same.
 func (r *reader) open(ctx context.Context) error {
-	c := r.g.l.c
+	c := r.l.c
 	r.stash = nil
 	if err := r.checkPast(ctx); err != nil {
 		return err
@@ -184,6 +180,7 @@ func (r *reader) open(ctx context.Context) error {
 		"config": jetstream.ConsumerConfig{
 			DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 			OptStartSeq:       r.pos + 1,
+			FilterSubject:     r.filter,
 			AckPolicy:         jetstream.AckNonePolicy,
 			Replicas:          1,
 			MemoryStorage:     true,
@@ -204,7 +201,7 @@ func (r *reader) open(ctx context.Context) error {
 // now: after damage to its files it can come back with less, and go on from
 // there with other events under the same sequences (reference: stack.md §3.4).
 func (r *reader) checkPast(ctx context.Context) error {
-	i, err := r.g.l.c.info(ctx, r.stream)
+	i, err := r.l.c.info(ctx, r.stream)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", r.stream, err)
 	}
@@ -214,7 +211,7 @@ func (r *reader) checkPast(ctx context.Context) error {
 	if r.posAt.IsZero() {
 		return nil
 	}
-	m, err := r.g.l.c.get(ctx, r.stream, msgGet{Seq: r.pos})
+	m, err := r.l.c.get(ctx, r.stream, msgGet{Seq: r.pos})
 	switch {
 	case isNotFound(err):
 		return nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
@@ -118,15 +119,18 @@ func ledgerJWT(account, operator nkeys.KeyPair) (string, error) {
 	c.Limits.JetStreamLimits = jwt.JetStreamLimits{
 		MemoryStorage: jwt.NoLimit, DiskStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit,
 	}
+	c.Exports = ledgerExports()
 	// A user without permissions of its own may do nothing.
-	c.DefaultPermissions = jwt.Permissions{Pub: jwt.Permission{Deny: jwt.StringList{">"}}, Sub: jwt.Permission{Deny: jwt.StringList{">"}}}
+	c.DefaultPermissions = nothing()
 	return c.Encode(operator)
 }
 
 // serviceCreds makes a user of the account that may do everything in it.
 func serviceCreds(name string, account nkeys.KeyPair) (string, error) {
-	perm := jwt.Permissions{Pub: jwt.Permission{Allow: jwt.StringList{">"}}, Sub: jwt.Permission{Allow: jwt.StringList{">"}}}
-	creds, _, err := userCreds(name, account, perm, 0)
+	creds, _, err := userCreds(name, account, 0, func(string) jwt.Permissions {
+		all := jwt.Permission{Allow: jwt.StringList{">"}}
+		return jwt.Permissions{Pub: all, Sub: all}
+	})
 	return string(creds), err
 }
 
@@ -234,4 +238,36 @@ jetstream: {
   max_file_store: 1PB
 }
 `, s.operatorJWT, s.systemPub, s.systemPub, s.systemJWT, s.accountPub, s.accountJWT, maxPayload), nil
+}
+
+// inboxOf is where a department's user gets answers; nobody else may listen
+// there.
+func inboxOf(userPub string) string { return "_INBOX." + userPub }
+
+// userCreds makes a user and returns its credentials file and public key. ttl
+// 0 means that they do not expire.
+func userCreds(name string, account nkeys.KeyPair, ttl time.Duration, perm func(pub string) jwt.Permissions) (creds []byte, pub string, err error) {
+	user, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, "", err
+	}
+	if pub, err = user.PublicKey(); err != nil {
+		return nil, "", err
+	}
+	seed, err := user.Seed()
+	if err != nil {
+		return nil, "", err
+	}
+	c := jwt.NewUserClaims(pub)
+	c.Name = name
+	c.Permissions = perm(pub)
+	if ttl > 0 {
+		c.Expires = time.Now().Add(ttl).Unix()
+	}
+	token, err := c.Encode(account)
+	if err != nil {
+		return nil, "", fmt.Errorf("signing user %s: %w", name, err)
+	}
+	creds, err = jwt.FormatUserConfig(token, seed)
+	return creds, pub, err
 }

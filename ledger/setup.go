@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"sekretariat"
 )
@@ -17,6 +16,9 @@ func (l *Ledger) layOut(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.ensureStream(ctx, advisoryConfig(l.replicas)); err != nil {
+		return err
+	}
 	if l.embedded != nil {
 		return l.freeOwnLeases(ctx)
 	}
@@ -26,28 +28,20 @@ func (l *Ledger) layOut(ctx context.Context) error {
 // freeOwnLeases releases what an earlier process with this data folder held: it
 // is gone, for we hold the folder's lock.
 func (l *Ledger) freeOwnLeases(ctx context.Context) error {
-	for seq := uint64(1); ; seq++ {
-		m, err := l.c.get(ctx, "KV_"+bucketLeases, msgGet{Seq: seq, Next: "$KV." + bucketLeases + ".>"})
-		if isNotFound(err) {
+	return l.kvEach(ctx, bucketLeases, ">", func(key string, value []byte, rev uint64) error {
+		var v leaseValue
+		if json.Unmarshal(value, &v) != nil || !v.Embedded || v.Holder == "" {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("leases: %w", err)
-		}
-		seq = m.Seq
-		var v leaseValue
-		if json.Unmarshal(m.Data, &v) != nil || !v.Embedded || v.Holder == "" {
-			continue
-		}
-		value, err := json.Marshal(leaseValue{TTL: v.TTL})
+		free, err := json.Marshal(leaseValue{TTL: v.TTL})
 		if err != nil {
 			return err
 		}
-		key := strings.TrimPrefix(m.Subject, "$KV."+bucketLeases+".")
-		if _, err := l.kvPut(ctx, bucketLeases, key, value, m.Seq); err != nil && !errors.Is(err, ErrConflict) {
+		if _, err := l.kvPut(ctx, bucketLeases, key, free, rev); err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		}
-	}
+		return nil
+	})
 }
 
 func erasedKey(stream string, seq uint64) string { return fmt.Sprintf("erased.%s.%d", stream, seq) }

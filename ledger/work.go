@@ -220,7 +220,7 @@ func (w *work) one(ctx context.Context, j *job) {
 		w.answer(j, "-NAK")
 		return
 	}
-	st, err := w.g.stored(w.s, j.msg.Subject, j.md.Sequence.Stream, j.md.Timestamp, j.msg.Data)
+	st, err := w.g.stored(w.s, rawMsg{Subject: j.msg.Subject, Seq: j.md.Sequence.Stream, Data: j.msg.Data, Time: j.md.Timestamp})
 	if err != nil {
 		err = PermanentCode("unreadable", err)
 	} else {
