@@ -77,4 +77,6 @@ type Item struct {
 	Key  string
 	Body sekretariat.Body
 	Once bool // PutOnce semantics
+
+	target target // objects, or the wrapped keys that travel with them
 }

@@ -1,0 +1,430 @@
+package storage
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+)
+
+// The staging log's format, see docs/storage.md. All numbers are little-endian.
+// A segment is a header and frames; a frame is what one flush made durable and
+// holds whole groups; a group is a row of records, one per object.
+const (
+	segmentMagic = "SKSTAGE1"
+	frameMagic   = 0x4d524653 // "SFRM"
+	recordMagic  = 0x43455253 // "SREC"
+
+	segmentHeaderSize = 48
+	frameHeaderSize   = 32
+	recordHeaderSize  = 40
+
+	// maxInline is the largest body in the log itself; larger ones get a file
+	// of their own.
+	maxInline = 1 << 20
+	// maxFrame bounds what a reader believes of a frame's length.
+	maxFrame = 64 << 20
+	// maxGroup bounds the objects of one group.
+	maxGroup = 4096
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// op is what a record does.
+type op uint8
+
+const (
+	opPut    op = 1
+	opOnce   op = 2
+	opDelete op = 3
+	opDone   op = 4 // the first Index objects of the group reached the driver; the rest never will
+)
+
+// target numbers the stores behind one log.
+type target uint8
+
+const (
+	objectsTarget target = 0
+	keysTarget    target = 1
+	targets              = 2
+)
+
+// tkey is a key within its target.
+type tkey struct {
+	t   target
+	key string
+}
+
+// segmentHeader begins each segment file.
+type segmentHeader struct {
+	ID      uint64
+	Salt    uint64 // random; frames repeat it, so that no letter can contain a frame
+	PrevLen uint64 // how much of the segment before is valid, 0 for the first
+	Created int64  // Unix nanoseconds
+}
+
+func (h segmentHeader) encode() []byte {
+	b := make([]byte, segmentHeaderSize)
+	copy(b, segmentMagic)
+	binary.LittleEndian.PutUint64(b[8:], h.ID)
+	binary.LittleEndian.PutUint64(b[16:], h.Salt)
+	binary.LittleEndian.PutUint64(b[24:], h.PrevLen)
+	binary.LittleEndian.PutUint64(b[32:], uint64(h.Created))
+	binary.LittleEndian.PutUint32(b[44:], crc32.Checksum(b[:44], castagnoli))
+	return b
+}
+
+var errNoSegment = errors.New("no valid segment header")
+
+func parseSegmentHeader(b []byte) (segmentHeader, error) {
+	if len(b) < segmentHeaderSize || string(b[:8]) != segmentMagic ||
+		binary.LittleEndian.Uint32(b[44:]) != crc32.Checksum(b[:44], castagnoli) {
+		return segmentHeader{}, errNoSegment
+	}
+	return segmentHeader{
+		ID:      binary.LittleEndian.Uint64(b[8:]),
+		Salt:    binary.LittleEndian.Uint64(b[16:]),
+		PrevLen: binary.LittleEndian.Uint64(b[24:]),
+		Created: int64(binary.LittleEndian.Uint64(b[32:])),
+	}, nil
+}
+
+// putFrameHeader writes a frame header into the first frameHeaderSize octets
+// of frame, whose rest is the payload.
+func putFrameHeader(frame []byte, salt uint64, offset int64) {
+	binary.LittleEndian.PutUint32(frame, frameMagic)
+	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-frameHeaderSize))
+	binary.LittleEndian.PutUint64(frame[8:], salt)
+	binary.LittleEndian.PutUint64(frame[16:], uint64(offset))
+	binary.LittleEndian.PutUint32(frame[24:], 0)
+	binary.LittleEndian.PutUint32(frame[28:], crc32.Checksum(frame[:28], castagnoli))
+}
+
+// parseFrameHeader returns the payload length of the frame that stands at
+// offset, or false.
+func parseFrameHeader(b []byte, salt uint64, offset int64) (int64, bool) {
+	if len(b) < frameHeaderSize || binary.LittleEndian.Uint32(b) != frameMagic ||
+		binary.LittleEndian.Uint64(b[8:]) != salt || binary.LittleEndian.Uint64(b[16:]) != uint64(offset) ||
+		binary.LittleEndian.Uint32(b[28:]) != crc32.Checksum(b[:28], castagnoli) {
+		return 0, false
+	}
+	n := int64(binary.LittleEndian.Uint32(b[4:]))
+	return n, n <= maxFrame
+}
+
+// record is one object's entry in the log.
+type record struct {
+	Op     op
+	Target target
+	Group  uint64 // random, names the group for ever
+	Index  uint16 // place in the group
+	Count  uint16 // objects in the group
+	Key    string
+	Size   int64  // of the body
+	CRC    uint32 // of the body, Castagnoli
+	File   uint64 // number of the body's own file, 0: the body follows the record
+}
+
+func (r record) tkey() tkey { return tkey{r.Target, r.Key} }
+
+// inline tells how many octets of body follow the record.
+func (r record) inline() int64 {
+	if r.File != 0 {
+		return 0
+	}
+	return r.Size
+}
+
+// appendRecord appends the record's header; an inline body must follow.
+func appendRecord(b []byte, r record) []byte {
+	start := len(b)
+	b = binary.LittleEndian.AppendUint32(b, recordMagic)
+	b = append(b, byte(r.Op), byte(r.Target), 0, 0)
+	b = binary.LittleEndian.AppendUint64(b, r.Group)
+	b = binary.LittleEndian.AppendUint16(b, r.Index)
+	b = binary.LittleEndian.AppendUint16(b, r.Count)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(r.Key)))
+	fileField := uint16(0)
+	if r.File != 0 {
+		fileField = 8
+	}
+	b = binary.LittleEndian.AppendUint16(b, fileField)
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.Size))
+	b = binary.LittleEndian.AppendUint32(b, r.CRC)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, r.Key...)
+	if r.File != 0 {
+		b = binary.LittleEndian.AppendUint64(b, r.File)
+	}
+	binary.LittleEndian.PutUint32(b[start+36:], recordSum(b[start:]))
+	return b
+}
+
+// recordSum is the check sum over header, key and file number, without the
+// field that holds it.
+func recordSum(b []byte) uint32 {
+	sum := crc32.Update(0, castagnoli, b[:36])
+	return crc32.Update(sum, castagnoli, b[recordHeaderSize:])
+}
+
+var errBadRecord = errors.New("malformed record")
+
+// parseRecord reads one record at the start of b and returns how many octets
+// it takes without its body.
+func parseRecord(b []byte) (record, int, error) {
+	if len(b) < recordHeaderSize || binary.LittleEndian.Uint32(b) != recordMagic {
+		return record{}, 0, errBadRecord
+	}
+	keyLen := int(binary.LittleEndian.Uint16(b[20:]))
+	fileLen := int(binary.LittleEndian.Uint16(b[22:]))
+	n := recordHeaderSize + keyLen + fileLen
+	size := binary.LittleEndian.Uint64(b[24:])
+	if keyLen > maxKey || (fileLen != 0 && fileLen != 8) || n > len(b) || size > math.MaxInt64 ||
+		binary.LittleEndian.Uint32(b[36:]) != recordSum(b[:n]) {
+		return record{}, 0, errBadRecord
+	}
+	r := record{
+		Op: op(b[4]), Target: target(b[5]),
+		Group: binary.LittleEndian.Uint64(b[8:]),
+		Index: binary.LittleEndian.Uint16(b[16:]), Count: binary.LittleEndian.Uint16(b[18:]),
+		Key:  string(b[recordHeaderSize : recordHeaderSize+keyLen]),
+		Size: int64(size), CRC: binary.LittleEndian.Uint32(b[32:]),
+	}
+	if fileLen == 8 {
+		r.File = binary.LittleEndian.Uint64(b[n-8:])
+	}
+	if !r.sane() || (fileLen == 8) != (r.File != 0) {
+		return record{}, 0, errBadRecord
+	}
+	return r, n, nil
+}
+
+// sane refuses what this program never writes.
+func (r record) sane() bool {
+	if r.Op == opDone {
+		return r.Key == "" && r.Size == 0 && r.Index <= r.Count
+	}
+	return r.Op >= opPut && r.Op < opDone && r.Target < targets && r.Index < r.Count && ValidKey(r.Key) == nil &&
+		(r.File != 0 || r.Size <= maxInline)
+}
+
+// found is a record with the place of its inline body in the segment.
+type found struct {
+	record
+	At int64 // offset of the body in the segment file
+}
+
+// Damage is a place of a staging segment that cannot be read, although what
+// stood there had been acknowledged.
+type Damage struct {
+	File   string
+	Offset int64
+	Key    string // if it can still be read
+}
+
+func (d Damage) String() string {
+	if d.Key != "" {
+		return fmt.Sprintf("%s at octet %d (object %s)", d.File, d.Offset, d.Key)
+	}
+	return fmt.Sprintf("%s at octet %d", d.File, d.Offset)
+}
+
+// scan is the result of reading one segment.
+type scan struct {
+	Header segmentHeader
+	Len    int64 // up to where the segment is valid
+	Torn   int64 // octets after Len that were never acknowledged
+	Damage []Damage
+}
+
+// segmentReader reads one segment file front to back.
+type segmentReader struct {
+	r       io.ReaderAt
+	size    int64
+	limit   int64             // length by the next segment's header, -1 if there is none
+	check   func(record) bool // tells whether a body file is intact; nil: bodies are not looked at
+	name    string
+	fn      func(found) error
+	payload []byte
+}
+
+// read calls fn for every valid record, in order. Records of one group that is
+// not whole are left out. It returns fn's error; damage is part of the result.
+func (s *segmentReader) read() (scan, error) {
+	var res scan
+	head := make([]byte, segmentHeaderSize)
+	if _, err := s.r.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return res, fmt.Errorf("read %s: %w", s.name, err)
+	}
+	h, err := parseSegmentHeader(head)
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", s.name, err)
+	}
+	res.Header, res.Len = h, segmentHeaderSize
+	end := s.size
+	if s.limit >= 0 {
+		end = min(end, s.limit)
+	}
+	for res.Len < end {
+		next, err := s.frame(&res, end)
+		if err != nil {
+			return res, err
+		}
+		if next < 0 {
+			break
+		}
+		res.Len = next
+	}
+	s.judgeTail(&res, end)
+	return res, nil
+}
+
+// judgeTail tells a torn tail, which a crash leaves and nobody was promised,
+// from a segment that is shorter than its successor says.
+func (s *segmentReader) judgeTail(res *scan, end int64) {
+	if s.limit >= 0 && res.Len < s.limit && len(res.Damage) == 0 {
+		res.Damage = append(res.Damage, Damage{File: s.name, Offset: res.Len})
+	}
+	res.Torn = end - res.Len
+}
+
+// frame reads the frame at res.Len and returns where the next one begins, or
+// -1 if the rest is a torn tail.
+func (s *segmentReader) frame(res *scan, end int64) (int64, error) {
+	at := res.Len
+	n, ok, err := s.frameAt(res.Header.Salt, at, end)
+	if err != nil {
+		return -1, err
+	}
+	if !ok {
+		next, err := s.nextFrame(res.Header.Salt, at+1, end)
+		if err != nil || (next < 0 && s.limit < 0) {
+			return -1, err
+		}
+		res.Damage = append(res.Damage, Damage{File: s.name, Offset: at})
+		if next < 0 {
+			return end, nil
+		}
+		return next, nil
+	}
+	bad, err := s.records(at+frameHeaderSize, n)
+	if err != nil {
+		return -1, err
+	}
+	next := at + frameHeaderSize + n
+	if len(bad) == 0 {
+		return next, nil
+	}
+	// A frame that is not whole was acknowledged only if something was written
+	// after it.
+	if next >= end && s.limit < 0 {
+		return -1, nil
+	}
+	res.Damage = append(res.Damage, bad...)
+	return next, nil
+}
+
+func (s *segmentReader) frameAt(salt uint64, at, end int64) (int64, bool, error) {
+	var head [frameHeaderSize]byte
+	if at+frameHeaderSize > end {
+		return 0, false, nil
+	}
+	if _, err := s.r.ReadAt(head[:], at); err != nil && !errors.Is(err, io.EOF) {
+		return 0, false, fmt.Errorf("read %s: %w", s.name, err)
+	}
+	n, ok := parseFrameHeader(head[:], salt, at)
+	if !ok || at+frameHeaderSize+n > end {
+		return 0, false, nil
+	}
+	return n, true, nil
+}
+
+// nextFrame searches for a frame header after damage. A frame names its own
+// offset and the segment's salt, so nothing else can be taken for one.
+func (s *segmentReader) nextFrame(salt uint64, from, end int64) (int64, error) {
+	var magic [4]byte
+	binary.LittleEndian.PutUint32(magic[:], frameMagic)
+	buf := make([]byte, 64<<10)
+	for at := from; at < end; at += int64(len(buf)) - 3 {
+		n, err := s.r.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return -1, fmt.Errorf("read %s: %w", s.name, err)
+		}
+		for i := 0; i+4 <= n; i++ {
+			if [4]byte(buf[i:i+4]) != magic {
+				continue
+			}
+			if _, ok, err := s.frameAt(salt, at+int64(i), end); err != nil || ok {
+				return at + int64(i), err
+			}
+		}
+	}
+	return -1, nil
+}
+
+// records reads the records of one frame's payload and hands the whole groups
+// to fn.
+func (s *segmentReader) records(at, n int64) ([]Damage, error) {
+	if int64(cap(s.payload)) < n {
+		s.payload = make([]byte, n)
+	}
+	p := s.payload[:n]
+	if got, err := s.r.ReadAt(p, at); int64(got) < n {
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, fmt.Errorf("read %s: %w", s.name, err)
+	}
+	var bad []Damage
+	var group []found
+	for off := int64(0); off < n; {
+		r, used, err := parseRecord(p[off:])
+		if err != nil || off+int64(used)+r.inline() > n {
+			return append(bad, Damage{File: s.name, Offset: at + off}), nil
+		}
+		body := off + int64(used)
+		if !s.intact(r, p[body:body+r.inline()]) {
+			bad = append(bad, Damage{File: s.name, Offset: at + off, Key: r.Key})
+			group = nil
+		} else if group = join(group, found{record: r, At: at + body}); len(group) > 0 && group[0].complete(len(group)) {
+			for _, f := range group {
+				if err := s.fn(f); err != nil {
+					return nil, err
+				}
+			}
+			group = nil
+		}
+		off = body + r.inline()
+	}
+	return bad, nil
+}
+
+// intact checks a record's body.
+func (s *segmentReader) intact(r record, inline []byte) bool {
+	switch {
+	case s.check == nil || r.Op == opDone:
+		return true
+	case r.File != 0:
+		return s.check(r)
+	}
+	return crc32.Checksum(inline, castagnoli) == r.CRC
+}
+
+// join appends f if it continues the group, and begins a new one otherwise; a
+// record in the middle of a group whose beginning is lost gives none.
+func join(group []found, f found) []found {
+	if f.Op == opDone {
+		return []found{f}
+	}
+	if len(group) > 0 && f.Group == group[0].Group && f.Count == group[0].Count && int(f.Index) == len(group) {
+		return append(group, f)
+	}
+	if f.Index == 0 {
+		return []found{f}
+	}
+	return nil
+}
+
+func (r record) complete(n int) bool { return r.Op == opDone || n == int(r.Count) }
