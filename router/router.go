@@ -1,13 +1,19 @@
 // Package router decides where a letter goes, as an experienced secretary
 // would: a pure function of a reading, of what is known of its arrival and of
-// the centre's configuration. Every decision explains itself in one Polish
-// sentence. It knows neither where letters come from nor where they go.
+// the centre's configuration. Rules give points to subject matters (labels) and
+// departments; the points of one place are added up, and the best place gets
+// the letter unless it is too weak or has an equal. Every decision explains
+// itself in plain Polish. The router knows neither where letters come from nor
+// where they go.
 package router
 
 import (
+	"fmt"
 	"time"
 
 	"sekretariat"
+	"sekretariat/configs"
+	"sekretariat/extract/polish"
 )
 
 // Facts are the input of a decision.
@@ -15,4 +21,73 @@ type Facts struct {
 	Arrived sekretariat.ArrivedLite
 	Reading sekretariat.Reading
 	Now     time.Time // for suspensions and validity
+}
+
+// Router decides by one version of a centre's configuration. It is safe for
+// concurrent use and never changes.
+type Router struct {
+	centre   *configs.Centre
+	rules    []rule
+	byID     map[string]*configs.Rule
+	matcher  *polish.Matcher
+	phrases  []string // as configured, by the matcher's index
+	negative []bool   // the phrase itself begins with a negation
+	named    []naming // departments that letters name
+	symbols  []symbol // case-number prefixes, longest first
+}
+
+// naming is a phrase that names a department.
+type naming struct {
+	phrase     int
+	department sekretariat.DepartmentID
+	term       string
+}
+
+// symbol is the folded case-number prefix of a department.
+type symbol struct {
+	folded, term string
+	department   sekretariat.DepartmentID
+}
+
+// New compiles the rules of a centre: the built-in sets that it uses and its
+// own, which replace built-in ones of the same id. The error names the rule and
+// the term that cannot be used.
+func New(c *configs.Centre) (*Router, error) {
+	r := &Router{centre: c, byID: map[string]*configs.Rule{}}
+	list, err := collect(c)
+	if err != nil {
+		return nil, fmt.Errorf("rules of centre %s: %w", c.ID, err)
+	}
+	b := &builder{index: map[string]int{}}
+	for i := range list {
+		compiled, err := b.rule(list[i])
+		if err != nil {
+			return nil, fmt.Errorf("rules of centre %s: rule %q: %w", c.ID, list[i].ID, err)
+		}
+		r.rules = append(r.rules, compiled)
+		r.byID[list[i].ID] = &list[i]
+	}
+	if err := r.nameDepartments(b); err != nil {
+		return nil, err
+	}
+	r.symbols = symbolsOf(c)
+	r.matcher = polish.NewMatcher(b.phrases)
+	r.phrases, r.negative = b.sources, b.negative
+	return r, nil
+}
+
+// nameDepartments lets the name of a department in a letter count (boundary
+// rule R3: it decides only when the content does not).
+func (r *Router) nameDepartments(b *builder) error {
+	for _, d := range r.centre.Departments {
+		if len(polish.Words(d.Name)) < 2 {
+			continue // "Sekretariat", "MZON": too short to be a name in a text
+		}
+		i, err := b.phrase(d.Name)
+		if err != nil {
+			return fmt.Errorf("name of department %s: %w", d.ID, err)
+		}
+		r.named = append(r.named, naming{phrase: i, department: d.ID, term: d.Name})
+	}
+	return nil
 }

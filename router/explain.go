@@ -1,0 +1,161 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekretariat"
+)
+
+// fallbackText says why the sekretariat keeps a letter.
+var fallbackText = map[string]string{
+	becauseNothing:    "żadna reguła nie rozpoznała, czego pismo dotyczy",
+	becauseWeak:       "za mało wskazuje na którykolwiek dział",
+	becauseEqual:      "dwa działy pasują tak samo",
+	becauseUnreadable: "pisma nie udało się odczytać",
+	becauseEncrypted:  "pismo jest zaszyfrowane",
+	becauseUnmapped:   "sprawa nie ma działu w konfiguracji ośrodka",
+}
+
+// ruleText is the "because" of decisions that no configured rule makes.
+var ruleText = map[string]string{
+	ruleCase:    "pismo powołuje znak sprawy tego działu",
+	ruleNamed:   "pismo wymienia nazwę działu",
+	ruleAccount: "tędy wpływają pisma do tego działu",
+	ruleAuto:    "to wiadomość wysłana automatycznie",
+}
+
+// fieldText introduces the terms of one field of evidence.
+var fieldText = map[string]string{
+	"box": "pojemnik", "account": "konto", "recipient": "adresat", "sender": "nadawca", "case": "znak sprawy",
+	"form": "formularz", "subject": "w temacie wystąpiło", "text": "w treści wystąpiło",
+}
+
+// fieldOrder is the order in which evidence is told.
+var fieldOrder = []string{"case", "form", "subject", "text", "sender", "recipient", "box", "account"}
+
+// Explain tells a decision in plain Polish, for the clerk: where, by which rule,
+// because of what, and who else was considered. It uses only the decision and
+// the configuration, never the letter, so it holds no personal data.
+func (r *Router) Explain(d sekretariat.Decision) string {
+	var b strings.Builder
+	b.WriteString(urgencyText(d))
+	switch {
+	case d.Rule == ruleFallback:
+		fmt.Fprintf(&b, "Pozostaje w: %s — %s.", r.name(d.Department), fallbackOf(d))
+	case d.Forward != "":
+		fmt.Fprintf(&b, "Do przekazania do: %s (%s), zajmie się tym %s — %s.", r.authority(d.Forward), r.basis(d.Forward), r.name(d.Department), r.why(d))
+	default:
+		fmt.Fprintf(&b, "Skierowano do: %s%s — %s.", r.name(d.Department), r.instead(d), r.why(d))
+	}
+	b.WriteString(r.competitor(d))
+	return b.String()
+}
+
+func urgencyText(d sekretariat.Decision) string {
+	word := ""
+	switch d.Urgency {
+	case sekretariat.Urgent:
+		word = "Pilne"
+	case sekretariat.Danger:
+		word = "Zagrożenie"
+	default:
+		return ""
+	}
+	if i := slices.IndexFunc(d.Evidence, func(e sekretariat.Evidence) bool { return e.Field == "urgency" }); i >= 0 {
+		return fmt.Sprintf("%s (wystąpiło „%s”). ", word, show(d.Evidence[i].Term))
+	}
+	return word + ". "
+}
+
+func fallbackOf(d sekretariat.Decision) string {
+	for _, e := range d.Evidence {
+		if t, ok := fallbackText[e.Term]; ok && e.Field == "fallback" {
+			return t
+		}
+	}
+	return "router nie jest pewien"
+}
+
+// why names the rule, its reason and the evidence.
+func (r *Router) why(d sekretariat.Decision) string {
+	text := ruleText[d.Rule]
+	if rule, ok := r.byID[d.Rule]; ok {
+		text = rule.Because
+	}
+	if text == "" { // a rule of an older configuration, or a person
+		text = "decyzja z reguły, której już nie ma"
+	}
+	out := fmt.Sprintf("reguła „%s”: %s", d.Rule, text)
+	for _, field := range fieldOrder {
+		var terms []string
+		for _, e := range d.Evidence {
+			if e.Field == field {
+				terms = append(terms, "„"+show(e.Term)+"”")
+			}
+		}
+		if len(terms) > 0 {
+			out += fmt.Sprintf("; %s %s", fieldText[field], strings.Join(terms, ", "))
+		}
+	}
+	return out
+}
+
+// show writes a configured phrase for people: without the signs of its syntax.
+func show(term string) string {
+	return strings.Join(strings.Fields(strings.NewReplacer("*", "…", `"`, "", "...", "…").Replace(term)), " ")
+}
+
+func (r *Router) instead(d sekretariat.Decision) string {
+	if d.Instead == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (w zastępstwie: %s jest teraz nieczynny)", r.name(d.Instead))
+}
+
+// competitor names the next department that was considered.
+func (r *Router) competitor(d sekretariat.Decision) string {
+	var names []string
+	for _, s := range d.Suggestions {
+		if s.Department == d.Department && d.Forward == "" || s.Department == d.Instead || s.Label == d.Label && d.Label != "" {
+			continue
+		}
+		if n := r.name(s.Department); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return ""
+	case d.Rule == ruleFallback:
+		return fmt.Sprintf(" Możliwe działy: %s.", strings.Join(names, ", "))
+	}
+	return fmt.Sprintf(" Drugi możliwy dział: %s.", names[0])
+}
+
+func (r *Router) name(id sekretariat.DepartmentID) string {
+	if d, ok := r.centre.DepartmentByID(id); ok && d.Name != "" {
+		return d.Name
+	}
+	return string(id)
+}
+
+func (r *Router) authority(id string) string {
+	for _, a := range r.centre.Authorities {
+		if a.ID == id {
+			return a.Name
+		}
+	}
+	return id
+}
+
+// basis is the legal basis of forwarding.
+func (r *Router) basis(id string) string {
+	for _, a := range r.centre.Authorities {
+		if a.ID == id && a.Basis != "" {
+			return a.Basis
+		}
+	}
+	return "art. 65 § 1 KPA"
+}
