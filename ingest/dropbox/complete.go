@@ -142,27 +142,23 @@ func leadingNumber(b []byte) (int64, bool) {
 	return v, err == nil
 }
 
+// slack is by how much the offsets of careless writers are off.
+const slack = 64
+
 // isXref tells whether a cross-reference table ("xref") or stream ("12 0 obj")
-// begins at off.
+// begins at off, or near it.
 func isXref(r io.ReaderAt, size, off int64) bool {
 	if off <= 0 || off >= size {
 		return false
 	}
-	b, err := readAt(r, off, min(size-off, 40))
+	from := max(0, off-slack)
+	b, err := readAt(r, from, min(size-from, 2*slack))
 	if err != nil {
 		return false
 	}
-	b = bytes.TrimLeft(b, " \t\r\n\x00\f")
-	if bytes.HasPrefix(b, []byte("xref")) {
-		return true
-	}
-	f := bytes.Fields(b)
-	return len(f) >= 3 && isDigits(f[0]) && isDigits(f[1]) && bytes.HasPrefix(f[2], []byte("obj"))
-}
-
-func isDigits(b []byte) bool {
-	_, err := strconv.ParseUint(string(b), 10, 32)
-	return err == nil
+	// The word at the end of the file names the table and is not it.
+	b, _, _ = bytes.Cut(b, []byte("startxref"))
+	return bytes.Contains(b, []byte("xref")) || bytes.Contains(b, []byte(" obj"))
 }
 
 // completeJPEG asks for the end-of-image marker as the last octets, behind
