@@ -74,7 +74,7 @@ func embeddedOptions(dir, secrets string, port int) (*server.Options, error) {
 		NoSigs:           true,
 		MaxPayload:       maxPayload,
 		JetStream:        true,
-		StoreDir:         filepath.Join(dir, "jetstream"),
+		StoreDir:         dir, // makes dir/jetstream
 		SyncAlways:       true,
 		TrustedOperators: []*jwt.OperatorClaims{operator},
 		SystemAccount:    s.systemPub,

@@ -31,26 +31,35 @@ func (g *centreLog) WorkInOrder(ctx context.Context, s StreamName, group string,
 	}
 	o = o.withDefaults()
 	name := "work." + string(g.centre) + "." + strings.ToLower(string(s)) + "." + group
+	err := g.l.alone(ctx, name, o.Wait, func(ctx context.Context) error {
+		return g.inOrder(ctx, s, name, o.Concurrency, h)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("work group %s on %s: %w", group, s, err)
+}
+
+// alone calls fn while this process holds a lease, and again whenever it has
+// got a lost one back, until ctx ends or fn fails otherwise.
+func (l *Ledger) alone(ctx context.Context, name string, ttl time.Duration, fn func(context.Context) error) error {
 	for {
-		lease, err := g.l.Lease(ctx, name, o.Wait)
+		lease, err := l.Lease(ctx, name, ttl)
 		if err != nil {
 			return err
 		}
 		lctx, cancel := lease.bound(ctx)
-		err = g.inOrder(lctx, s, name, o.Concurrency, h)
+		err = fn(lctx)
+		lost := errors.Is(context.Cause(lctx), ErrLeaseLost) || errors.Is(err, ErrConflict) // somebody else took over
 		cancel()
 		rctx, stop := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
 		if rerr := lease.Release(rctx); rerr != nil {
-			g.l.log.Warn().Err(rerr).Msg("lease stays until it runs out")
+			l.log.Warn().Err(rerr).Str("lease", name).Msg("lease stays until it runs out")
 		}
 		stop()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, ErrLeaseLost), errors.Is(err, ErrConflict):
-			continue // somebody else took over: wait for our turn
+		if ctx.Err() != nil || !lost {
+			return err
 		}
-		return fmt.Errorf("work group %s on %s: %w", group, s, err)
 	}
 }
 

@@ -148,13 +148,13 @@ func (r *reader) deliver(ctx context.Context, m *nats.Msg) (item, error) {
 		r.pending = md.NumPending
 	}
 	if md.Sequence.Stream > r.pos+1 && r.filter == "" {
+		r.stash = m
 		if r.erased < md.Sequence.Stream-1 {
 			if err := r.l.requireErased(ctx, r.stream, r.pos+1, md.Sequence.Stream-1); err != nil {
 				return item{}, err
 			}
 			r.erased = md.Sequence.Stream - 1
 		}
-		r.stash = m
 		r.pos++
 		return item{rawMsg{Seq: r.pos}, true}, nil
 	}

@@ -232,6 +232,7 @@ resolver_preload: {
 }
 max_payload: %d
 jetstream: {
+  store_dir: "." # makes ./jetstream
   # Acknowledged means: on the disk. The default is two minutes later.
   sync_interval: always
   max_memory_store: 256MB

@@ -1,0 +1,144 @@
+package ledger
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"sekretariat"
+)
+
+// envServer makes the test binary a nats-server with that configuration file.
+const envServer = "SEKRETARIAT_TEST_NATS_CONF"
+
+func TestMain(m *testing.M) {
+	if conf := os.Getenv(envServer); conf != "" {
+		if err := serve(conf); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		select {}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serve runs a server and says "ready" when it is.
+func serve(conf string) error {
+	o, err := server.ProcessConfigFile(conf)
+	if err != nil {
+		return err
+	}
+	o.NoSigs = true
+	s, err := server.NewServer(o)
+	if err != nil {
+		return err
+	}
+	s.ConfigureLogger()
+	s.Start()
+	if !s.ReadyForConnections(attemptTimeout * 6) {
+		return errors.New("not ready")
+	}
+	fmt.Println("ready")
+	return nil
+}
+
+// natsServer is a server in a process of its own.
+type natsServer struct {
+	t   *testing.T
+	dir string
+	url string
+	cmd *exec.Cmd
+}
+
+// startServer prepares an installation's secrets and starts its server.
+func startServer(t *testing.T) *natsServer {
+	t.Helper()
+	s := &natsServer{t: t, dir: t.TempDir()}
+	if err := InitSecrets(s.secrets()); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.url = "nats://" + addr
+	conf := fmt.Sprintf("server_name: test\nlisten: %q\nlog_file: server.log\ninclude secrets/%s\n", addr, fileServerConf)
+	if err := os.WriteFile(filepath.Join(s.dir, "nats.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *natsServer) secrets() string { return filepath.Join(s.dir, "secrets") }
+
+func (s *natsServer) start() {
+	s.t.Helper()
+	s.cmd = exec.Command(os.Args[0])
+	s.cmd.Env = append(os.Environ(), envServer+"="+filepath.Join(s.dir, "nats.conf"))
+	s.cmd.Dir = s.dir
+	s.cmd.Stderr = os.Stderr
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); strings.TrimSpace(line) != "ready" {
+		b, _ := os.ReadFile(filepath.Join(s.dir, "server.log"))
+		s.t.Fatalf("the server says %q, %v\n%s", line, err, b)
+	}
+}
+
+// kill is kill -9.
+func (s *natsServer) kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait() // says that it was killed
+		s.cmd = nil
+	}
+}
+
+func (s *natsServer) restart() {
+	s.t.Helper()
+	s.kill()
+	s.start()
+}
+
+// open connects a ledger as another process of the installation would.
+func (s *natsServer) open() (*Ledger, Log) {
+	s.t.Helper()
+	l, err := Open(s.t.Context(), Options{
+		URL: s.url, Secrets: s.secrets(), Logger: zerolog.New(zerolog.NewTestWriter(s.t)).Level(zerolog.ErrorLevel),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			s.t.Errorf("closing: %v", err)
+		}
+	})
+	g, err := l.Centre(context.Background(), testCentre, []sekretariat.SeriesID{"rpw"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l, g
+}
