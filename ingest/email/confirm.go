@@ -37,20 +37,38 @@ func (f *folder) confirmSome(s *session, uids []imap.UID) error {
 	if err != nil {
 		return err
 	}
-	err = s.move(uids, done)
-	if refused(err) && !s.made {
-		// No such folder yet (TRYCREATE, or a server that does not say why).
-		if err := s.create(done); err != nil {
-			return err
-		}
-		err = s.move(uids, done)
-	}
+	err = s.moveRest(uids, done)
 	f.c.health.update(f.name, func(h *condition) { h.unmoved, h.done = refused(err), f.c.done })
 	if refused(err) {
 		f.c.log.Warn().Err(err).Int("messages", len(uids)).Msg("taken mail cannot be moved, it is marked instead")
 		return s.mark(uids, Keyword)
 	}
 	return wrap(codeConnect, "move taken mail", err)
+}
+
+// moveRest moves messages, going on with the others when some are gone: a
+// server may refuse the whole command then (NO [EXPUNGEISSUED], RFC 5530).
+func (s *session) moveRest(uids []imap.UID, folder string) error {
+	for {
+		err := s.move(uids, folder)
+		if !refused(err) {
+			return err
+		}
+		if !s.made { // no such folder yet (TRYCREATE, or a server that does not say why)
+			if err := s.create(folder); err != nil {
+				return err
+			}
+			continue
+		}
+		there, err2 := s.among(uids, imap.SearchCriteria{})
+		if err2 != nil || len(there) == 0 {
+			return err2
+		}
+		if len(there) == len(uids) {
+			return err
+		}
+		uids = there
+	}
 }
 
 // move moves messages, with what the server can do. Without MOVE nothing is

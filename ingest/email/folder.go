@@ -29,6 +29,7 @@ type folder struct {
 	below         uint32
 
 	advanced   bool // something was settled or found out on this connection
+	later      int  // so much of that was there when some of it was last tried again
 	large      []facts
 	reconciled time.Time
 	confirmed  time.Time
@@ -201,7 +202,9 @@ func (f *folder) round(ctx context.Context, s *session) (again bool, err error) 
 		if again, err = f.reconcile(s); err != nil {
 			return false, err
 		}
-		f.reconciled = time.Now()
+		if f.reconciled = time.Now(); f.later > 0 {
+			f.reconciled = time.Time{} // go on as long as that helps
+		}
 	}
 	if err := f.recount(s); err != nil {
 		return false, err
@@ -227,6 +230,9 @@ func (f *folder) takeAll(ctx context.Context, s *session, fl *flight) error {
 	news, top, err := f.news(s)
 	if err != nil {
 		return err
+	}
+	if n := len(f.open) + len(news); n > 0 {
+		f.c.health.update(f.name, func(h *condition) { h.waiting = n })
 	}
 	if err := f.takeParts(ctx, s, fl, news, f.c.tune.step); err != nil {
 		return err
@@ -345,20 +351,46 @@ func (f *folder) reconcile(s *session) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	missed := 0
-	for _, u := range found {
-		_, old := f.left[u]
-		_, isParked := f.parked[u]
-		if f.open[u] == nil && !old && !isParked {
-			f.open[u] = &doubt{}
-			missed++
-		}
-	}
+	missed := f.reopen(found)
 	if missed > 0 {
 		f.c.log.Warn().Int("messages", missed).Msg("the folder holds mail that was thought to be settled: it is looked at again")
 		f.c.health.update(f.name, func(h *condition) { h.waiting = missed })
 	}
+	if f.c.opt.Mailbox.After == "move" {
+		n, err := f.moveLater(s, c)
+		return missed+n > 0, err
+	}
 	return missed > 0, nil
+}
+
+// reopen counts and opens the messages that are not accounted for.
+func (f *folder) reopen(uids []imap.UID) (n int) {
+	for _, u := range uids {
+		_, old := f.left[u]
+		_, isParked := f.parked[u]
+		if f.open[u] == nil && !old && !isParked {
+			f.open[u] = &doubt{}
+			n++
+		}
+	}
+	return n
+}
+
+// moveLater tries again with messages that were marked because they could not
+// be moved, or that an earlier configuration marked: a few, and all when that
+// goes well. They are read once more, for a mark proves nothing.
+func (f *folder) moveLater(s *session, c imap.SearchCriteria) (int, error) {
+	c.Flag, c.NotFlag = []imap.Flag{Keyword}, []imap.Flag{imap.FlagDeleted}
+	found, err := s.search(c)
+	if err != nil {
+		return 0, err
+	}
+	if len(found) == 0 || f.later > 0 && len(found) >= f.later { // none, or it did not help
+		f.later = 0
+		return 0, nil
+	}
+	f.later = len(found)
+	return f.reopen(found[:min(len(found), f.c.tune.step)]), nil
 }
 
 // revisitParked forgets parked messages that somebody took away, and tries

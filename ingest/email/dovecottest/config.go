@@ -40,7 +40,7 @@ ssl_key = <{{.D}}/key.pem
 auth_mechanisms = plain login
 mail_location = maildir:{{.D}}/mail/%u:INBOX={{.D}}/mail/%u
 mail_fsync = never
-mail_max_userip_connections = 50
+mail_max_userip_connections = {{.Max}}
 passdb {
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {{.D}}/passwd
@@ -89,7 +89,7 @@ func (s *Server) writeConfig(plain, tls int) error {
 	var b strings.Builder
 	err = configuration.Execute(&b, map[string]any{
 		"D": s.dir, "User": u.Username, "Group": g.Name, "UID": s.uid, "GID": s.gid,
-		"Separator": s.opt.Separator, "Prefix": s.opt.Prefix,
+		"Max": s.opt.MaxConnections, "Separator": s.opt.Separator, "Prefix": s.opt.Prefix,
 		"Plain": plain, "TLS": tls, "Capability": s.opt.CapabilityOverride,
 	})
 	if err != nil {

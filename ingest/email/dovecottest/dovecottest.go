@@ -40,6 +40,8 @@ type Options struct {
 	Separator string
 	// Prefix of the personal namespace, default none ("INBOX." on Courier).
 	Prefix string
+	// MaxConnections per user, default 50.
+	MaxConnections int
 }
 
 // Server is a running Dovecot.
@@ -95,6 +97,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Separator == "" {
 		o.Separator = "/"
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 50
 	}
 	return o
 }

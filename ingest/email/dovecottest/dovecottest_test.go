@@ -46,7 +46,7 @@ func TestServesWhatWasDelivered(t *testing.T) {
 	if got := login(t, s, "b", "SELECT Sprawy/Nowe"); !strings.Contains(got, "* 1 EXISTS") {
 		t.Fatalf("folder: %s", got)
 	}
-	if err := s.Renumber("b", "INBOX", 77); err != nil {
+	if err := s.Renumber(t.Context(), "b", "INBOX", 77); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Kick(t.Context()); err != nil {

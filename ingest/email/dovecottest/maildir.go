@@ -2,6 +2,7 @@ package dovecottest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -111,15 +112,17 @@ func (s *Server) Files(user, folder string) ([]string, error) {
 
 // Renumber makes the server forget the UIDs of a folder, as a restore from a
 // backup does: the messages get new UIDs from 1, and UIDVALIDITY becomes
-// validity. Connections must be cut (Kick) for it to take effect for them.
-func (s *Server) Renumber(user, folder string, validity uint32) error {
-	return s.writeUIDList(user, folder, validity, nil)
+// validity. The server is started again for it.
+func (s *Server) Renumber(ctx context.Context, user, folder string, validity uint32) error {
+	return s.Rewind(ctx, user, folder, validity, nil)
 }
 
-// Rewind is Renumber without the change of UIDVALIDITY that RFC 9051, 2.3.1.1
-// asks for: the server that lies. validity is the present one.
-func (s *Server) Rewind(user, folder string, validity uint32, order []string) error {
-	return s.writeUIDList(user, folder, validity, order)
+// Rewind is Renumber with UIDs from 1 for these files, in this order, and later
+// ones for the others. With the present validity it is a server that gives UIDs
+// out a second time, against RFC 9051, 2.3.1.1.
+func (s *Server) Rewind(ctx context.Context, user, folder string, validity uint32, order []string) error {
+	s.kill() // a session that ends would write its own list over ours
+	return errors.Join(s.writeUIDList(user, folder, validity, order), s.run(ctx))
 }
 
 // writeUIDList replaces dovecot-uidlist and removes the indexes that repeat it.
