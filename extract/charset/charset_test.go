@@ -112,6 +112,8 @@ func TestHonestDeclarations(t *testing.T) {
 		{"windows-1252", charmap.Windows1252, "Größe: 10 m², Preis „5 €“ – für Fräulein Müller"},
 		{"iso-8859-1", charmap.ISO8859_1, "Det er blevet sagt på åen, hvor øllet er"},
 		{"iso-8859-2", charmap.ISO8859_2, "Příliš žluťoučký kůň úpěl ďábelské ódy"},
+		{"iso-8859-2", charmap.ISO8859_2, "Na štriku se suši šosić, našao je ćuk"},
+		{"iso-8859-2", charmap.ISO8859_2, "Naša pošta: pišite nam, ćemo"},
 		{"windows-1250", charmap.Windows1250, "Příliš žluťoučký kůň úpěl ďábelské ódy"},
 		{"iso-8859-2", charmap.ISO8859_2, "Zażółć gęślą jaźń"},
 		{"windows-1250", charmap.Windows1250, "„Zażółć” – gęślą jaźń…"},

@@ -1,6 +1,7 @@
 package charset
 
 import (
+	"bytes"
 	"unicode"
 
 	"golang.org/x/text/encoding/charmap"
@@ -270,5 +271,30 @@ func overrule(b []byte, declared string) (string, bool) {
 	// other letters decides between the two central European encodings;
 	// "mañana" would pass for Polish otherwise.
 	central := name != "windows-1252" && better != "windows-1252"
+	if name == "iso-8859-2" && !plausibleA(sampled) {
+		return "", false
+	}
 	return better, central && best.points > now.points && best.home >= 3 && best.strange == 0 && now.strange > 0
 }
+
+// plausibleA tells whether the octet B9 may be ą everywhere in b. It is š in
+// ISO 8859-2, and the one letter that tells Polish windows-1250 from honest
+// Czech, Slovak, Croatian or Slovenian ISO 8859-2. No Polish word begins with
+// ą, and no vowel follows it.
+func plausibleA(b []byte) bool {
+	const a = 0xb9
+	for i, o := range b {
+		if o != a {
+			continue
+		}
+		if i == 0 || !asciiLetter(b[i-1]) && b[i-1] < 0x80 {
+			return false
+		}
+		if i+1 < len(b) && bytes.IndexByte([]byte("aeiouyAEIOUY\xea\xf3\xe1\xe9\xed\xfa"), b[i+1]) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func asciiLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

@@ -1,0 +1,420 @@
+package mail
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+
+	"sekretariat"
+	"sekretariat/extract/charset"
+)
+
+// Limits of what a Reading holds of a header.
+const (
+	maxSubject    = 8 << 10 // octets
+	maxHeaderText = 2000    // octets of a selected header
+	maxReferences = 200
+	maxDetail     = 200 // octets of a finding
+)
+
+// reader collects what one message says, of whatever depth.
+type reader struct {
+	opts     Options
+	out      sekretariat.Reading
+	seen     map[sekretariat.Finding]bool // without details
+	reserved int                          // parts that a preamble may turn into
+	texts    int                          // octets of text kept
+	root     header
+	report   report
+
+	// work counts octets handled, by every stage that handles them, and
+	// steps of the structure: it must stay linear in the size of the message.
+	work int64
+}
+
+func newReader(opts Options) *reader {
+	return &reader{
+		opts: opts, seen: map[sekretariat.Finding]bool{},
+		out: sekretariat.Reading{Reader: Name, Format: "message/rfc822", Outcome: sekretariat.ReadOK},
+	}
+}
+
+// find notes a finding, once per code and part.
+func (r *reader) find(code, part, detail string) {
+	key := sekretariat.Finding{Code: code, Part: part}
+	if r.seen[key] || len(r.out.Findings) >= sekretariat.MaxFindings {
+		return
+	}
+	r.seen[key] = true
+	if len(r.out.Findings) == sekretariat.MaxFindings-1 {
+		key, detail = sekretariat.Finding{Code: FindingFindingsLimit}, ""
+	}
+	key.Detail = cutString(oneLine(strings.ToValidUTF8(detail, "")), maxDetail)
+	r.out.Findings = append(r.out.Findings, key)
+}
+
+// room tells whether one more part may be listed, leaving a place for the
+// opaque rest.
+func (r *reader) room() bool {
+	return len(r.out.Parts)+r.reserved < r.opts.MaxParts-1
+}
+
+func (r *reader) addPart(p sekretariat.Part) int {
+	r.out.Parts = append(r.out.Parts, p)
+	return len(r.out.Parts) - 1
+}
+
+// budget returns as much of text as may still be kept of this message.
+func (r *reader) budget(text, path string) string {
+	const all = 8 // times the text of one part
+	if left := all*r.opts.MaxText - r.texts; len(text) > left {
+		text = cutString(text, max(0, left))
+		r.find(FindingTextCut, path, "")
+	}
+	r.texts += len(text)
+	return text
+}
+
+// messageHeader takes the header of a message of whatever depth.
+func (r *reader) messageHeader(f *frame, h *header) {
+	if f.level == 0 {
+		r.root = *h
+		return
+	}
+	if r.report.original == "" && f.level == 1 && r.report.kind != "" {
+		if ids := messageIDs(h.get("message-id"), 1); len(ids) > 0 {
+			r.report.original = ids[0]
+		}
+	}
+	if f.part < 0 {
+		return
+	}
+	subject := cutString(headerText(h.get("subject")), maxHeaderText)
+	var lines []string
+	const enough = 2048 // octets of a From field that names one person
+	from := h.get("from")
+	if list, _, _ := addresses(from[:min(len(from), enough)], 1); len(list) > 0 {
+		lines = append(lines, strings.TrimSpace("Od: "+strings.TrimSpace(list[0].Name+" "+list[0].Email)))
+	}
+	if subject != "" {
+		lines = append(lines, "Temat: "+subject)
+	}
+	p := &r.out.Parts[f.part]
+	p.Text = r.budget(strings.Join(lines, "\n"), p.Path)
+	f.subject = subject
+}
+
+// endMessage gives the text of a message that has ended to where it belongs.
+func (r *reader) endMessage(f *frame) {
+	if f.level == 0 {
+		r.out.Text = r.cutText(joined(f.pieces))
+		return
+	}
+	for _, p := range f.pieces {
+		part := &r.out.Parts[p.part]
+		part.Text, part.Fate = p.text, "read"
+	}
+	if f.part >= 0 {
+		if p := &r.out.Parts[f.part]; p.Name == "" && f.subject != "" {
+			p.SafeName = safeName(f.subject, "message/rfc822", p.Path)
+		}
+	}
+}
+
+func (r *reader) cutText(s string) string {
+	if len(s) > r.opts.MaxText {
+		r.find(FindingTextCut, "", "")
+		s = cutString(s, r.opts.MaxText)
+	}
+	return s
+}
+
+// headerText decodes an unstructured field.
+func headerText(raw []byte) string { return oneLine(decodeWords(raw)) }
+
+// finish fills in what the header of the message says and returns the Reading.
+func (r *reader) finish() sekretariat.Reading {
+	h, out := &r.root, &r.out
+	r.subject(h)
+	r.people(h)
+	r.date(h)
+	r.ids(h)
+	out.Headers = selectHeaders(h)
+	r.report.addTo(out)
+	out.Auto = r.auto(h)
+	r.judge(h)
+	return *out
+}
+
+func (r *reader) subject(h *header) {
+	raw := h.get("subject")
+	r.note8Bit(raw)
+	r.out.Subject = cutString(headerText(raw), maxSubject)
+	if len(h.all("subject")) > 1 {
+		r.find(FindingSubjectRepeat, "", "")
+	}
+}
+
+func (r *reader) note8Bit(raw []byte) {
+	if beyondASCII(raw) {
+		r.find(FindingHeader8Bit, "", "")
+	}
+}
+
+func (r *reader) people(h *header) {
+	froms := h.all("from")
+	if len(froms) == 0 {
+		r.find(FindingFromMissing, "", "")
+	}
+	var all []sekretariat.Party
+	for i, raw := range froms {
+		if i == 1 {
+			r.find(FindingFromRepeated, "", "")
+		}
+		if i > 9 {
+			break
+		}
+		r.note8Bit(raw)
+		list, ok, _ := addresses(raw, maxRecipients)
+		if !ok || len(list) == 0 {
+			r.find(FindingFromUnparsable, "", "")
+		}
+		all = append(all, list...)
+	}
+	if len(all) > 0 {
+		r.out.Sender = all[0]
+	}
+	if len(all) > 1 {
+		r.out.Senders = all[:min(len(all), maxRecipients)]
+	}
+	r.out.ReplyTo, _ = r.list(h, "reply-to", maxRecipients)
+	to, _ := r.list(h, "to", maxRecipients)
+	cc, _ := r.list(h, "cc", maxRecipients-len(to))
+	r.out.Recipients = append(to, cc...)
+}
+
+// list reads all fields of a name as one address list.
+func (r *reader) list(h *header, name string, limit int) ([]sekretariat.Party, bool) {
+	var out []sekretariat.Party
+	for _, raw := range h.all(name) {
+		list, _, cut := addresses(raw, limit-len(out))
+		out = append(out, list...)
+		if cut {
+			r.find(FindingRecipientsCut, "", "")
+			return out, true
+		}
+	}
+	return out, false
+}
+
+func (r *reader) date(h *header) {
+	raw := h.get("date")
+	switch t, ok := parseDate(raw); {
+	case len(raw) == 0:
+		r.find(FindingDateMissing, "", "")
+	case !ok:
+		r.find(FindingDateUnreadable, "", string(raw[:min(len(raw), maxDetail)]))
+	default:
+		t = t.UTC()
+		r.out.Sent = &t
+	}
+}
+
+func (r *reader) ids(h *header) {
+	if raw := h.get("message-id"); len(raw) == 0 {
+		r.find(FindingNoMessageID, "", "")
+	} else if ids := messageIDs(raw, 1); len(ids) > 0 {
+		r.out.MessageID = ids[0]
+	} else {
+		r.out.MessageID = messageID(raw)
+	}
+	known := map[string]bool{}
+	for _, id := range append(messageIDs(h.get("references"), maxReferences), messageIDs(h.get("in-reply-to"), maxReferences)...) {
+		if !known[id] && len(known) < maxReferences {
+			known[id] = true
+			r.out.References = append(r.out.References, id)
+		}
+	}
+}
+
+// selected are the fields that a Reading shows beside those it understands.
+var selected = []string{
+	"Return-Path", "Sender", "Delivered-To", "X-Original-To", "Auto-Submitted", "Precedence", "List-Id", "List-Unsubscribe",
+	"X-Auto-Response-Suppress", "X-Failed-Recipients", "Importance", "X-Priority", "Priority", "Sensitivity",
+	"Disposition-Notification-To", "Return-Receipt-To", "X-Spam-Flag", "X-Spam-Status", "X-Spam-Level", "X-Spam", "Authentication-Results",
+	"Received-SPF", "X-Mailer", "User-Agent", "Organization", "Content-Language", "From", "Date", "Received",
+}
+
+// selectHeaders returns the first field of each selected name, decoded.
+func selectHeaders(h *header) map[string]string {
+	out := map[string]string{}
+	for _, name := range selected {
+		raw := h.get(strings.ToLower(name))
+		if v := headerText(raw[:min(len(raw), 2*maxHeaderText)]); v != "" {
+			out[name] = cutString(v, maxHeaderText)
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
+}
+
+// noteCharset tells how a text part was decoded when that was not simply as
+// declared.
+func (r *reader) noteCharset(path, declared string, res charset.Result) {
+	detail := declared + " → " + res.Name
+	if res.Unknown {
+		r.find(FindingCharsetUnknown, path, detail)
+	}
+	switch res.Basis {
+	case charset.Guessed:
+		r.find(FindingCharsetGuessed, path, detail)
+	case charset.Overruled:
+		r.find(FindingCharsetOverruled, path, detail)
+	}
+	if res.Lossy {
+		r.find(FindingCharsetLossy, path, detail)
+	}
+}
+
+// judge decides the outcome.
+func (r *reader) judge(h *header) {
+	out := &r.out
+	if len(h.fields) == 0 {
+		code := FindingNoHeader
+		if len(out.Parts) == 0 {
+			code = FindingEmpty
+		}
+		r.find(code, "", "")
+	}
+	if out.Text == "" && !hasContent(out.Parts) && len(h.fields) > 0 {
+		r.find(FindingNoContent, "", "")
+	}
+	for _, f := range out.Findings {
+		if partial[f.Code] {
+			out.Outcome = sekretariat.ReadPartial
+		}
+	}
+	for i := range out.Parts {
+		if out.Parts[i].Fate == "unreadable" {
+			out.Outcome = sekretariat.ReadPartial
+		}
+	}
+	if len(h.fields) == 0 && (len(out.Parts) == 0 || binary(out.Text)) {
+		out.Outcome = sekretariat.ReadUnreadable
+	}
+}
+
+func hasContent(parts []sekretariat.Part) bool {
+	for i := range parts {
+		if parts[i].Attachment && parts[i].Size > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// binary tells whether text is nothing that a person wrote.
+func binary(s string) bool {
+	strange := 0
+	for _, c := range s {
+		if c == unicode.ReplacementChar || !unicode.IsPrint(c) && !unicode.IsSpace(c) {
+			strange++
+		}
+	}
+	return s == "" || strange*10 > len(s)
+}
+
+// notePart notes what kind of part asks for a finding or a signature.
+func (r *reader) notePart(p *sekretariat.Part, head []byte, e *entity) {
+	switch {
+	case p.Type == "application/ms-tnef" || p.Declared == "application/ms-tnef":
+		r.find(FindingTNEF, p.Path, "")
+	case e.ctype == "application/pkcs7-mime" || e.ctype == "application/x-pkcs7-mime":
+		r.noteSMIME(p, head, e)
+	}
+	if declared := e.ctype; differs(declared, p.Type) {
+		r.find(FindingTypeDiffers, p.Path, declared+" → "+p.Type)
+	}
+}
+
+// The object identifiers of CMS content types (RFC 5652 §§5.1, 6.1), DER.
+var (
+	oidSigned    = []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02")
+	oidEnveloped = []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03")
+)
+
+// noteSMIME tells signed from encrypted S/MIME, by content first.
+func (r *reader) noteSMIME(p *sekretariat.Part, head []byte, e *entity) {
+	head = head[:min(len(head), 40)]
+	enveloped := bytes.Contains(head, oidEnveloped) || e.smime == "enveloped-data" || e.smime == "authenveloped-data"
+	if enveloped && !bytes.Contains(head, oidSigned) {
+		r.find(FindingSMIMEEncrypted, p.Path, "")
+		return
+	}
+	if e.smime != "certs-only" {
+		r.sign(p.Path, "smime")
+	}
+}
+
+func (r *reader) sign(part, typ string) {
+	const most = 100
+	if len(r.out.Signatures) < most {
+		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: "unchecked"})
+	}
+}
+
+// noteSecure notes signed and encrypted multiparts (RFC 1847). A signature is
+// listed under the path of its multipart.
+func (r *reader) noteSecure(sub string, e entity) {
+	pgp := strings.Contains(e.protocol, "pgp")
+	switch {
+	case sub == "signed" && pgp:
+		r.sign(e.path, "pgp")
+	case sub == "signed":
+		r.sign(e.path, "smime")
+	case sub == "encrypted" && pgp:
+		r.find(FindingPGPEncrypted, e.path, "")
+	case sub == "encrypted":
+		r.find(FindingSMIMEEncrypted, e.path, "")
+	}
+}
+
+// notePGP notes PGP armour inside text.
+func (r *reader) notePGP(text, path string) {
+	if strings.Contains(text, "-----BEGIN PGP SIGNED MESSAGE-----") {
+		r.sign(path, "pgp")
+	}
+	if strings.Contains(text, "-----BEGIN PGP MESSAGE-----") {
+		r.find(FindingPGPEncrypted, path, "")
+	}
+}
+
+func (r *reader) noteMessageType(sub, path string) {
+	switch sub {
+	case "partial":
+		r.find(FindingPartialMessage, path, "")
+	case "external-body":
+		r.find(FindingExternalBody, path, "")
+	}
+}
+
+// differs tells whether a declared type and the content disagree in a way
+// that matters: a PDF called a picture, a program called anything.
+func differs(declared, content string) bool {
+	switch declared {
+	case "application/octet-stream", "application/force-download", "application/x-download", "application/download",
+		"application/unknown", "application/x-pdf", "application/acrobat", "binary/octet-stream":
+		return content == "application/x-msdownload" || content == "application/x-executable"
+	}
+	switch content {
+	case declared, "text/plain", "text/html", "application/xml", "application/octet-stream":
+		return false
+	case "application/pdf", "application/x-msdownload", "application/x-executable":
+		return true
+	}
+	d, _, _ := strings.Cut(declared, "/")
+	c, _, _ := strings.Cut(content, "/")
+	return d != c
+}
