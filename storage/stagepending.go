@@ -16,8 +16,8 @@ import (
 
 // waiting is a key whose newest object the driver does not have yet.
 type waiting struct {
-	cur     *entry
-	running bool
+	cur    *entry
+	moving *entry // what a worker is putting; it may be older than cur
 }
 
 // accept hands durable groups on: from here on they are never lost.
@@ -70,7 +70,7 @@ func (s *Staged) enqueue(e *entry) {
 	}
 	old := w.cur
 	w.cur = e
-	if !w.running {
+	if old != w.moving {
 		s.settled(old)
 	}
 }
@@ -125,7 +125,7 @@ func (s *Staged) next() (*waiting, *group) {
 			w := s.queue[0]
 			s.queue[0] = nil
 			s.queue = s.queue[1:]
-			w.running = true
+			w.moving = w.cur
 			return w, nil
 		case len(s.groups) > 0:
 			g := s.groups[0]
@@ -139,9 +139,7 @@ func (s *Staged) next() (*waiting, *group) {
 
 // move puts the newest object of one key, for as long as it takes.
 func (s *Staged) move(w *waiting) {
-	s.mu.Lock()
-	e := w.cur
-	s.mu.Unlock()
+	e := w.moving // set by next, cleared here
 	err := s.persist(e.record, func() error { return s.deliver(e) }, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -151,7 +149,7 @@ func (s *Staged) move(w *waiting) {
 		return // the log keeps it
 	}
 	s.mu.Lock()
-	w.running = false
+	w.moving = nil
 	if w.cur == e {
 		delete(s.pending, e.tkey())
 	} else {
