@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
+	"slices"
 )
 
 // maxBatchBytes bounds one batch of Append (octets of payload).
@@ -105,35 +106,45 @@ func (k *committer) commit(batch []*pending) {
 			return
 		}
 		now, later := k.split(batch)
-		first, err := k.l.c.publish(k.l.life, now, AnySeq)
-		if err == nil {
-			for i, p := range now {
-				p.finish(first+uint64(i), nil)
-			}
-			if batch = later; len(batch) == 0 {
-				return
-			}
+		rest, err := k.attempt(now)
+		if err == nil && len(rest) < len(now) { // progress
+			batch = append(rest, later...)
 			continue
 		}
-		if isConflict(err) {
-			var rerr error
-			if now, rerr = k.l.c.resolve(k.l.life, k.stream, now); rerr == nil {
-				batch = append(now, later...)
-				if len(now) == 0 {
-					continue
-				}
-			}
-		} else if final(err) {
+		if err != nil && final(err) {
 			k.fail(batch, err)
 			return
-		} else {
-			k.doubt(now, err)
 		}
+		batch = append(rest, later...)
 		if err := b.wait(k.l.life, k.l.life); err != nil {
 			k.fail(batch, err)
 			return
 		}
 	}
+}
+
+// attempt publishes a batch and returns what is to be tried again.
+func (k *committer) attempt(batch []*pending) (rest []*pending, err error) {
+	first, err := k.l.c.publish(k.l.life, batch, AnySeq)
+	if err == nil {
+		for i, p := range batch {
+			p.finish(first+uint64(i), nil)
+		}
+		return nil, nil
+	}
+	if final(err) {
+		return batch, err
+	}
+	if !isConflict(err) {
+		k.l.log.Warn().Err(err).Str("stream", k.stream).Int("events", len(batch)).Msg("append not confirmed, trying again")
+		for _, p := range batch {
+			p.unsure = true
+		}
+		if !slices.ContainsFunc(batch, func(p *pending) bool { return p.lastSeq == AnySeq }) {
+			return batch, err // their conditions tell at the next attempt
+		}
+	}
+	return k.l.c.resolve(k.l.life, k.stream, batch)
 }
 
 // wanted drops messages that nobody waits for any more.
@@ -162,13 +173,6 @@ func (k *committer) split(batch []*pending) (now, later []*pending) {
 		}
 	}
 	return batch, nil
-}
-
-func (k *committer) doubt(batch []*pending, err error) {
-	k.l.log.Warn().Err(err).Str("stream", k.stream).Int("events", len(batch)).Msg("append not confirmed, trying again")
-	for _, p := range batch {
-		p.unsure = true
-	}
 }
 
 func (k *committer) fail(batch []*pending, err error) {

@@ -162,10 +162,17 @@ func (c *conn) resolve(ctx context.Context, stream string, ps []*pending) ([]*pe
 }
 
 // resolveOne relies on the condition: the first message on the subject after
-// lastSeq is ours, or somebody else's and then ours cannot be there.
+// lastSeq is ours, or somebody else's and then ours cannot be there. Without a
+// condition only the last one is looked at; the server's window of duplicates
+// does the rest.
 func (c *conn) resolveOne(ctx context.Context, stream string, p *pending) (retry bool, err error) {
 	if p.lastSeq == AnySeq {
-		return true, nil
+		m, err := c.get(ctx, stream, msgGet{Last: p.subject})
+		if err == nil && tokenOf(m.Header) == p.token {
+			p.finish(m.Seq, nil)
+			return false, nil
+		}
+		return err == nil || errors.Is(err, ErrNotFound), ignoreNotFound(err)
 	}
 	m, err := c.get(ctx, stream, msgGet{Seq: p.lastSeq + 1, Next: p.subject})
 	switch {
@@ -202,3 +209,10 @@ func tokenOf(raw []byte) string {
 }
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+func ignoreNotFound(err error) error {
+	if isNotFound(err) {
+		return nil
+	}
+	return err
+}

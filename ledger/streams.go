@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -80,7 +81,7 @@ func (l *Ledger) Centre(ctx context.Context, c sekretariat.CentreID, series []se
 // streamConfig is how a centre's stream is kept: for ever, unchangeable in
 // bulk, read at the leader. Single messages can be erased (see Erase).
 func (l *Ledger) streamConfig(c sekretariat.CentreID, n StreamName) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
+	cfg := jetstream.StreamConfig{
 		Name:               streamOf(c, n),
 		Subjects:           []string{prefixOf(c, n) + ">"},
 		Retention:          jetstream.LimitsPolicy,
@@ -91,7 +92,15 @@ func (l *Ledger) streamConfig(c sekretariat.CentreID, n StreamName) jetstream.St
 		AllowAtomicPublish: true,
 		MaxMsgSize:         maxPayload,
 		Metadata:           map[string]string{"sekretariat-centre": string(c), "sekretariat-stream": string(n)},
+		// Conditions keep events from being stored twice. The server's own
+		// window of message ids only makes its start slower: it reads the
+		// window again.
+		Duplicates: time.Second,
 	}
+	if n == Audit { // appended without a condition
+		cfg.Duplicates = 2 * time.Minute
+	}
+	return cfg
 }
 
 // ensureStream creates or updates a stream. Two installations' names cannot
