@@ -38,6 +38,21 @@ var wanted = map[string]bool{
 	"content-id": true, "auto-submitted": true, "precedence": true, "list-id": true, "return-path": true,
 }
 
+// isWanted looks a name up without keeping it.
+func isWanted(name []byte) bool {
+	var lower [32]byte
+	if len(name) > len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	return wanted[string(lower[:len(name)])]
+}
+
 // fieldName splits a line at its colon, nil if the line is no field. Any
 // printable name passes, for odd ones are common; white space before the
 // colon is tolerated (RFC 5322 §4.5), inside it is not.
@@ -70,13 +85,18 @@ func (h *header) add(line []byte) bool {
 		h.skipped = h.skipped || len(h.fields) > 0
 		return false
 	}
-	key := strings.ToLower(string(name[:min(len(name), maxKeyName)]))
 	h.open = true
-	if len(h.fields) >= maxFields || h.size >= maxHeader {
+	full := len(h.fields) >= maxFields || h.size >= maxHeader
+	if full {
 		h.cut = true
-		if h.open = wanted[key] && !h.has(key); !h.open {
+		if h.open = isWanted(name); !h.open {
 			return true
 		}
+	}
+	key := strings.ToLower(string(name[:min(len(name), maxKeyName)]))
+	if full && h.has(key) {
+		h.open = false
+		return true
 	}
 	if !h.has(key) {
 		if h.first == nil {

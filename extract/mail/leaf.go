@@ -194,7 +194,9 @@ func (l *leaf) close() {
 	l.locate(p)
 	p.Size, p.SHA256 = l.size, digest(l.sum)
 	p.Type = contentType(l.head, e)
-	p.SafeName = safeName(p.Name, p.Type, p.Path)
+	if p.SafeName == "" { // a message without a name is called by its subject
+		p.SafeName = safeName(p.Name, p.Type, p.Path)
+	}
 	if code := l.st.oddity(); code != "" && l.size+l.length > 0 {
 		r.find(code, e.path, "")
 		if l.size == 0 {

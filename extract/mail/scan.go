@@ -272,6 +272,8 @@ func (s *scanner) dashLine(final bool) (done, wait bool) {
 	if idx < 0 {
 		if s.leaf != nil && s.leaf.kind == leafPreamble && len(line) > 3 {
 			s.guess = string(line[2:])
+			s.take(content, eol) // so that the next line is looked at on its own
+			return true, false
 		}
 		return false, false
 	}
