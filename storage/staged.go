@@ -184,6 +184,9 @@ func (s *Staged) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.keeper.findSpares(); err != nil {
+		return err
+	}
 	last := logEnd{}
 	if n := len(files); n > 0 {
 		last = logEnd{files[n-1].id, files[n-1].length}
@@ -269,6 +272,7 @@ func (s *Staged) shutdown() {
 	if s.writer != nil {
 		s.writer.close()
 		<-s.keeper.done
+		s.keeper.helpers.Wait()
 	}
 	s.workers.Wait()
 	_ = s.lock.Close()

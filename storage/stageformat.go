@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -235,7 +236,7 @@ func (d Damage) String() string {
 type scan struct {
 	Header segmentHeader
 	Len    int64 // up to where the segment is valid
-	Torn   int64 // octets after Len that were never acknowledged
+	Torn   bool  // a frame at Len was begun and never acknowledged
 	Damage []Damage
 }
 
@@ -282,12 +283,17 @@ func (s *segmentReader) read() (scan, error) {
 }
 
 // judgeTail tells a torn tail, which a crash leaves and nobody was promised,
-// from a segment that is shorter than its successor says.
+// from a segment that is shorter than its successor says. What follows the end
+// otherwise is the past of a file that was used before.
 func (s *segmentReader) judgeTail(res *scan, end int64) {
 	if s.limit >= 0 && res.Len < s.limit && len(res.Damage) == 0 {
 		res.Damage = append(res.Damage, Damage{File: s.name, Offset: res.Len})
 	}
-	res.Torn = end - res.Len
+	var head [frameHeaderSize]byte
+	if res.Len < end {
+		n, _ := s.r.ReadAt(head[:], res.Len) // only for the warning
+		res.Torn = n >= 16 && binary.LittleEndian.Uint32(head[:]) == frameMagic && binary.LittleEndian.Uint64(head[8:]) == res.Header.Salt
+	}
 }
 
 // frame reads the frame at res.Len and returns where the next one begins, or
@@ -346,20 +352,26 @@ func (s *segmentReader) frameAt(salt uint64, at, end int64) (int64, bool, error)
 func (s *segmentReader) nextFrame(salt uint64, from, end int64) (int64, error) {
 	var magic [4]byte
 	binary.LittleEndian.PutUint32(magic[:], frameMagic)
-	buf := make([]byte, 64<<10)
-	for at := from; at < end; at += int64(len(buf)) - 3 {
+	buf := make([]byte, 256<<10)
+	for at := from; at < end; {
 		n, err := s.r.ReadAt(buf[:min(int64(len(buf)), end-at)], at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return -1, fmt.Errorf("read %s: %w", s.name, err)
 		}
-		for i := 0; i+4 <= n; i++ {
-			if [4]byte(buf[i:i+4]) != magic {
-				continue
+		for i := 0; i < n; {
+			j := bytes.Index(buf[i:n], magic[:])
+			if j < 0 {
+				break
 			}
-			if _, ok, err := s.frameAt(salt, at+int64(i), end); err != nil || ok {
-				return at + int64(i), err
+			if _, ok, err := s.frameAt(salt, at+int64(i+j), end); err != nil || ok {
+				return at + int64(i+j), err
 			}
+			i += j + 1
 		}
+		if n < len(buf) {
+			return -1, nil
+		}
+		at += int64(n) - 3 // the magic may lie across
 	}
 	return -1, nil
 }

@@ -25,7 +25,11 @@ type keeper struct {
 	closed  map[*segment]bool
 	bell    chan struct{}
 	done    chan struct{}
-	working sync.Mutex
+	working sync.Mutex // held while the log is trimmed
+
+	spares    []string // under mu
+	preparing bool     // under mu
+	helpers   sync.WaitGroup
 }
 
 func newKeeper(s *Staged) *keeper {
@@ -136,12 +140,16 @@ func (k *keeper) trim(ctx context.Context) error {
 // before the next, so that an old segment cannot come back without the newer
 // ones.
 func (k *keeper) remove(seg *segment) error {
-	gone := os.Remove(seg.path)
-	if seg.damaged {
-		gone = os.Rename(seg.path, seg.path+".damaged")
+	recycled, err := k.recycle(seg)
+	switch {
+	case err != nil || recycled:
+	case seg.damaged:
+		err = os.Rename(seg.path, seg.path+".damaged")
+	default:
+		err = os.Remove(seg.path)
 	}
-	if gone != nil && !errors.Is(gone, os.ErrNotExist) {
-		return gone
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	if err := syncFolder(k.s.folder); err != nil {
 		return err

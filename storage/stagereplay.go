@@ -46,8 +46,8 @@ func (s *Staged) check() ([]*logFile, map[uint64]int, error) {
 		}
 		f.length, f.damaged = res.Len, len(res.Damage) > 0
 		damage = append(damage, res.Damage...)
-		if res.Torn > 0 {
-			s.log.Warn().Str("segment", filepath.Base(f.path)).Int64("octets", res.Torn).
+		if res.Torn {
+			s.log.Warn().Str("segment", filepath.Base(f.path)).Int64("offset", res.Len).
 				Msg("staging log ends in an entry that was being written at the crash; nobody was promised it")
 		}
 	}

@@ -36,20 +36,21 @@ type segment struct {
 // logWriter appends groups to the log. One goroutine writes and flushes; all
 // groups that wait while it does so share the next flush.
 type logWriter struct {
-	s      *Staged
-	in     chan *group
-	done   chan *group // "done" marks of shared mode: written, not flushed for
-	turn   chan bool   // asks to write the marks and to end the segment if it is old, or in any case
-	quit   chan struct{}
-	ended  chan struct{}
-	f      *os.File
-	seg    *segment // nil until the next frame
-	salt   uint64
-	lastID uint64
-	prev   int64 // valid length of segment lastID
-	frame  []byte
-	batch  []*group
-	marks  []*group
+	s       *Staged
+	in      chan *group
+	done    chan *group // "done" marks of shared mode: written, not flushed for
+	turn    chan bool   // asks to write the marks and to end the segment if it is old, or in any case
+	quit    chan struct{}
+	ended   chan struct{}
+	f       *os.File
+	seg     *segment // nil until the next frame
+	salt    uint64
+	lastID  uint64
+	prev    int64 // valid length of segment lastID
+	growing bool  // the segment is no spare: its file grows
+	frame   []byte
+	batch   []*group
+	marks   []*group
 }
 
 // logEnd is where a log ends: the last segment's id and valid length.
@@ -140,7 +141,7 @@ func (w *logWriter) flush() {
 
 // ready makes sure that there is a segment with room.
 func (w *logWriter) ready() error {
-	if w.seg != nil && w.seg.length >= w.s.o.SegmentSize {
+	if w.seg != nil && w.full() {
 		w.rotate()
 	}
 	if w.seg != nil {
@@ -148,22 +149,39 @@ func (w *logWriter) ready() error {
 	}
 	h := segmentHeader{ID: w.lastID + 1, Salt: rand.Uint64(), PrevLen: uint64(w.prev), Created: w.s.o.Clock().UnixNano()}
 	path := filepath.Join(w.s.folder, segmentName(h.ID))
-	f, err := createSegment(path, h)
+	spare := w.s.keeper.takeSpare()
+	f, err := createSegment(path, spare, h)
 	if err != nil {
 		return fmt.Errorf("begin staging segment: %w", err)
 	}
-	w.f, w.salt, w.lastID = f, h.Salt, h.ID
+	w.f, w.salt, w.lastID, w.growing = f, h.Salt, h.ID, spare == ""
 	w.seg = &segment{id: h.ID, path: path, length: segmentHeaderSize, opened: w.s.o.Clock()}
 	w.s.keeper.add(w.seg)
 	return nil
 }
 
+// full tells whether the segment has its length, or grows although there is a
+// spare that does not.
+func (w *logWriter) full() bool {
+	if w.growing && w.seg.length >= min(spareAfter, w.s.o.SegmentSize/2) {
+		if w.s.keeper.hasSpare() {
+			return true
+		}
+		w.s.keeper.wantSpare()
+	}
+	return w.seg.length >= w.s.o.SegmentSize
+}
+
 func segmentName(id uint64) string { return fmt.Sprintf("log-%016x.seg", id) }
 
-// createSegment makes the file and its name durable before anything is
-// promised in it.
-func createSegment(path string, h segmentHeader) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
+// createSegment makes the file, out of a spare if there is one, and its name
+// durable before anything is promised in it.
+func createSegment(path, spare string, h segmentHeader) (*os.File, error) {
+	from, flags := path, os.O_CREATE|os.O_RDWR|os.O_TRUNC
+	if spare != "" {
+		from, flags = spare, os.O_RDWR
+	}
+	f, err := os.OpenFile(from, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -171,11 +189,16 @@ func createSegment(path string, h segmentHeader) (*os.File, error) {
 	if err == nil {
 		err = f.Sync()
 	}
+	if err == nil && spare != "" {
+		if err = os.Rename(spare, path); err == nil {
+			from = path
+		}
+	}
 	if err == nil {
 		err = syncFolder(filepath.Dir(path))
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
+		return nil, errors.Join(err, f.Close(), os.Remove(from))
 	}
 	return f, nil
 }
@@ -227,7 +250,12 @@ func fdatasync(f *os.File) error {
 // kernel may have dropped pages that it now calls clean, so the file is never
 // written again; the next segment's header says where this one ends.
 func (w *logWriter) abandon() {
-	if err := w.f.Truncate(w.seg.length); err != nil {
+	var zero [frameHeaderSize]byte
+	_, err := w.f.WriteAt(zero[:], w.seg.length)
+	if w.growing {
+		err = w.f.Truncate(w.seg.length)
+	}
+	if err != nil {
 		w.s.log.Warn().Err(err).Str("segment", filepath.Base(w.seg.path)).Msg("cannot cut the staging log back; its unacknowledged end will be ignored")
 	}
 	w.rotate()
