@@ -15,6 +15,7 @@ type bodies struct {
 	cmd  *imapclient.FetchCommand
 	msg  *imapclient.FetchMessageData // the one after the last that was handed out
 	over bool
+	torn bool // a literal broke off
 	err  error
 }
 
@@ -75,13 +76,15 @@ func (b *bodies) abort() {
 }
 
 // close ends the command. An answer that was not read to its end ends the
-// connection with it (go-imap would wait for it for ever).
+// connection with it (go-imap would wait for it for ever). A literal that broke
+// off is not touched again: go-imap's reader has gone on by then, and would
+// read from the same buffer at the same time.
 func (b *bodies) close() {
 	if !b.over {
 		b.abort()
 		b.over = true
-		if err := b.cmd.Close(); err != nil && b.err == nil {
-			b.err = err
+		if !b.torn {
+			_ = b.cmd.Close() // fails: the connection was cut
 		}
 	}
 	b.s.wire.rest()
@@ -110,9 +113,10 @@ func (r *body) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	r.err = err
-	if errors.Is(err, io.EOF) {
+	if r.err = err; errors.Is(err, io.EOF) {
 		r.err = r.finish()
+	} else {
+		r.all.torn = true
 	}
 	return n, r.err
 }
@@ -120,6 +124,7 @@ func (r *body) Read(p []byte) (int, error) {
 // finish checks the size and goes on to the next message.
 func (r *body) finish() error {
 	if r.n != r.literal.Size() {
+		r.all.torn = true
 		return fmt.Errorf("%w: %d of %d octets", errShort, r.n, r.literal.Size())
 	}
 	r.all.step()
@@ -131,3 +136,29 @@ func (r *body) finish() error {
 
 // whole tells whether the body was read to its end and found good.
 func (r *body) whole() bool { return errors.Is(r.err, io.EOF) }
+
+// header fetches the beginning of a message's header, at most limit octets.
+func (s *session) header(uid imap.UID, limit int64) ([]byte, error) {
+	all := &bodies{s: s}
+	s.wire.expect()
+	defer all.close()
+	all.cmd = s.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{
+		Specifier: imap.PartSpecifierHeader, Peek: true, Partial: &imap.SectionPartial{Size: limit},
+	}}})
+	all.step()
+	_, body, err := all.next()
+	if err == nil && body == nil {
+		err = errors.New("the server gives none")
+	}
+	if err != nil {
+		return nil, wrap(codeProtocol, "fetch a header", err)
+	}
+	header, err := io.ReadAll(io.LimitReader(body, limit))
+	if err == nil && !body.whole() { // no more than was asked for
+		_, err = body.Read(make([]byte, 1))
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, wrap(codeProtocol, "fetch a header", err)
+	}
+	return header, nil
+}

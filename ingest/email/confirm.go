@@ -1,12 +1,9 @@
 package email
 
 import (
-	"errors"
-	"io"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
 )
 
 // confirm tells the mailbox that these messages are durable with us: they are
@@ -140,35 +137,4 @@ func ignoreRefusal(err error) error {
 		return nil
 	}
 	return err
-}
-
-// header fetches the beginning of a message's header.
-func (s *session) header(uid imap.UID, limit int64) ([]byte, error) {
-	var header []byte
-	err := s.call(func() error {
-		cmd := s.client.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{{
-			Specifier: imap.PartSpecifierHeader, Peek: true, Partial: &imap.SectionPartial{Size: limit},
-		}}})
-		for m := cmd.Next(); m != nil; m = cmd.Next() {
-			for item := m.Next(); item != nil; item = m.Next() {
-				v, ok := item.(imapclient.FetchItemDataBodySection)
-				if !ok || v.Literal == nil {
-					continue
-				}
-				if v.Literal.Size() > limit {
-					s.wire.Conn.Close()
-					continue
-				}
-				header = make([]byte, v.Literal.Size())
-				if _, err := io.ReadFull(v.Literal, header); err != nil {
-					header = nil
-				}
-			}
-		}
-		return cmd.Close()
-	})
-	if err == nil && header == nil {
-		err = errors.New("the server gives none")
-	}
-	return header, wrap(codeProtocol, "fetch a header", err)
 }
