@@ -2,7 +2,6 @@ package email
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -39,7 +38,6 @@ func (m *mailSource) Channel(t testing.TB, r ingest.Receiver) ingest.Channel {
 	c, err := New(Options{
 		Centre: m.centre, Mailbox: o.mailbox, Receiver: r, Cursors: &m.drawer, Logger: zerolog.Nop(),
 		Password: func() (string, error) { return dovecottest.Password, nil },
-		Identity: func() Identity { return wholeMessage{sha256.New()} },
 	})
 	if err != nil {
 		t.Fatal(err)

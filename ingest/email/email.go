@@ -18,7 +18,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -49,15 +48,6 @@ type Cursors interface {
 	SetCursor(ctx context.Context, name string, value []byte) error
 }
 
-// Identity computes what a message is recognised by, while it streams past:
-// the digest from its first non-trace header on, so that the same message is
-// the same by whatever route and however often it comes.
-type Identity interface {
-	io.Writer
-	// Digest is asked once, after the last octet was written.
-	Digest() sekretariat.Digest
-}
-
 // Options are what a mail channel needs.
 type Options struct {
 	Centre   sekretariat.CentreID
@@ -65,7 +55,6 @@ type Options struct {
 	Password func() (string, error) // asked at each login; with xoauth2 the access token
 	Receiver ingest.Receiver
 	Cursors  Cursors
-	Identity func() Identity
 	Clock    sekretariat.Clock // default: the system's
 	Logger   zerolog.Logger
 	MaxSize  int64 // octets; larger messages are parked. Default 2 GiB
@@ -151,8 +140,8 @@ func (c *Channel) check() error {
 		return fmt.Errorf("centre %q is not a valid id", o.Centre)
 	case !sekretariat.ValidSlug(m.ID):
 		return errors.New("id must be lower-case letters, digits and hyphens")
-	case o.Password == nil || o.Receiver == nil || o.Cursors == nil || o.Identity == nil:
-		return errors.New("password, receiver, cursors and identity are all needed")
+	case o.Password == nil || o.Receiver == nil || o.Cursors == nil:
+		return errors.New("password, receiver and cursors are all needed")
 	case !slices.Contains([]string{"implicit", "starttls", "none"}, m.TLS):
 		return fmt.Errorf("tls is %q; use implicit, starttls or none", m.TLS)
 	case !slices.Contains([]string{"plain", "login", "xoauth2"}, m.Auth):

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -25,13 +24,6 @@ import (
 	"sekretariat/ingest/email/dovecottest"
 	"sekretariat/ledger"
 )
-
-// wholeMessage recognises a message by all of its bytes.
-type wholeMessage struct{ hash.Hash }
-
-func (h wholeMessage) Digest() sekretariat.Digest {
-	return sekretariat.Digest(hex.EncodeToString(h.Sum(nil)))
-}
 
 // shelf is a receiver with durable semantics: a submission exists once its
 // ticket was awaited, once per identity, and a body that breaks off leaves
@@ -225,7 +217,6 @@ func (o *office) channel() *Channel {
 	c, err := New(Options{
 		Centre: "zielona-gora", Mailbox: o.mailbox, Receiver: o.shelf, Cursors: o.drawer, MaxSize: o.maxSize, Clock: o.clock,
 		Password: func() (string, error) { o.mu.Lock(); defer o.mu.Unlock(); return o.password, nil },
-		Identity: func() Identity { return wholeMessage{sha256.New()} },
 		Logger:   zerolog.New(zerolog.NewTestWriter(o.t)).Level(level),
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"sekretariat"
+	"sekretariat/extract/mail"
 )
 
 // maxHeader is how much of the header of a message that is too large is read,
@@ -28,7 +29,7 @@ func (f *folder) park(ctx context.Context, s *session, uid imap.UID, d *doubt) e
 	}
 	g := d.facts
 	g.uid = uid
-	delivery := f.delivery(g, f.c.opt.Identity())
+	delivery := f.delivery(g, nil)
 	delivery.Content = nil
 	delivery.Identity = func(sekretariat.BodyFacts) []string { return identity }
 	if _, err := f.c.opt.Receiver.Park(ctx, delivery, reason, f.note(g, reason)); err != nil {
@@ -51,8 +52,8 @@ func (f *folder) parkIdentity(s *session, uid imap.UID, d *doubt, reason sekreta
 		d.noHeader = true // not asked twice should the server fall over it
 		header, err := s.header(uid, maxHeader)
 		if err == nil {
-			id := f.c.opt.Identity()
-			_, _ = id.Write(header) // a digest takes everything
+			id := &mail.IdentityHasher{}
+			_, _ = id.Write(header) // never fails
 			return []string{string(reason), string(id.Digest()), size}, nil
 		}
 		if !refused(err) {

@@ -17,8 +17,8 @@ import (
 type proxy struct {
 	addr   string
 	target string
-	bytes atomic.Int64 // that passed, both ways
-	conns atomic.Int64
+	bytes  atomic.Int64 // that passed, both ways
+	conns  atomic.Int64
 }
 
 // spoiled says after how many octets from the server (up) or to it (down) a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"sekretariat"
+	"sekretariat/extract/mail"
 	"sekretariat/ingest"
 )
 
@@ -184,8 +184,8 @@ func (f *folder) stream(ctx context.Context, s *session, fl *flight, uids []imap
 func (f *folder) takeOne(ctx context.Context, fl *flight, g facts, body *body) error {
 	size := max(g.size, body.literal.Size())
 	fl.admit(size)
-	id := f.c.opt.Identity()
-	ticket, err := f.c.opt.Receiver.Take(ctx, f.delivery(g, id), io.TeeReader(body, id))
+	id := &mail.IdentityHasher{}
+	ticket, err := f.c.opt.Receiver.Take(ctx, f.delivery(g, id), id.Reader(body))
 	if err == nil && !body.whole() {
 		err = errors.New("the receiver did not read to the end")
 	}
@@ -211,14 +211,13 @@ func (f *folder) takeOne(ctx context.Context, fl *flight, g facts, body *body) e
 
 // delivery describes one message. What it is recognised by is its content
 // alone; the day of receipt is the server's (rule P2), never in the future.
-func (f *folder) delivery(g facts, id Identity) sekretariat.Delivery {
+func (f *folder) delivery(g facts, id *mail.IdentityHasher) sekretariat.Delivery {
 	m := f.c.opt.Mailbox
-	digest := func() sekretariat.Digest { return id.Digest() }
 	return sekretariat.Delivery{
 		Centre: f.c.opt.Centre, Kind: sekretariat.KindMail, Door: sekretariat.DoorIMAP,
 		Account: m.ID, Unit: m.Unit, Department: m.Department, Series: m.Series,
-		Identity:  func(sekretariat.BodyFacts) []string { return []string{string(digest())} },
-		Content:   func(sekretariat.BodyFacts) sekretariat.Digest { return digest() },
+		Identity:  func(sekretariat.BodyFacts) []string { return []string{string(id.Digest())} },
+		Content:   func(sekretariat.BodyFacts) sekretariat.Digest { return id.Digest() },
 		Arrived:   sekretariat.Arrival{At: f.arrival(g), Basis: sekretariat.BasisServerArrival},
 		MediaType: "message/rfc822",
 		Source: map[string]string{
