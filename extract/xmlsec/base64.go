@@ -120,7 +120,8 @@ type base64Reader struct {
 	r   io.Reader
 	d   base64Decoder
 	in  [8 << 10]byte
-	out []byte
+	buf [6<<10 + 3]byte // what in decodes to
+	out []byte          // of buf, not read yet
 	err error
 }
 
@@ -130,7 +131,7 @@ func (b *base64Reader) Read(p []byte) (int, error) {
 			return 0, b.err
 		}
 		n, err := b.r.Read(b.in[:])
-		b.out, b.err = b.d.decode(b.out[:0], b.in[:n])
+		b.out, b.err = b.d.decode(b.buf[:0], b.in[:n])
 		if b.err != nil {
 			continue
 		}

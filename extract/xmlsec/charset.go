@@ -132,7 +132,8 @@ type tableReader struct {
 	src   io.Reader
 	table *table
 	in    [4096]byte
-	out   []byte
+	buf   []byte
+	out   []byte // of buf, not read yet
 	err   error
 }
 
@@ -143,15 +144,16 @@ func (t *tableReader) Read(p []byte) (int, error) {
 		}
 		var n int
 		n, t.err = t.src.Read(t.in[:])
-		t.out = t.out[:0]
+		t.buf = t.buf[:0]
 		for _, b := range t.in[:n] {
 			r := t.table[b]
 			if r < 0 {
 				t.err = &Error{Kind: ErrEncoding, Message: "octet not assigned in the declared encoding"}
 				break
 			}
-			t.out = utf8.AppendRune(t.out, r)
+			t.buf = utf8.AppendRune(t.buf, r)
 		}
+		t.out = t.buf
 	}
 	n := copy(p, t.out)
 	t.out = t.out[n:]

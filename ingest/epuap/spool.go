@@ -30,6 +30,7 @@ type spool struct {
 	file  *os.File
 	block cipher.Block
 	out   cipher.Stream
+	seal  [32 << 10]byte // for sealing what is written
 }
 
 func newSpool(dir string, limit int64) *spool { return &spool{dir: dir, limit: limit} }
@@ -57,10 +58,13 @@ func (s *spool) add(p []byte) error {
 			return err
 		}
 	}
-	sealed := make([]byte, len(p))
-	s.out.XORKeyStream(sealed, p)
-	if _, err := s.file.Write(sealed); err != nil {
-		return fmt.Errorf("spool an answer: %w", err)
+	for len(p) > 0 {
+		sealed := s.seal[:min(len(p), len(s.seal))]
+		s.out.XORKeyStream(sealed, p[:len(sealed)])
+		if _, err := s.file.Write(sealed); err != nil {
+			return fmt.Errorf("spool an answer: %w", err)
+		}
+		p = p[len(sealed):]
 	}
 	return nil
 }

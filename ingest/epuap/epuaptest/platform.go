@@ -308,8 +308,8 @@ func (p *Platform) Skew(d time.Duration) {
 // now is the platform's time; mu is held.
 func (p *Platform) now() time.Time { return p.o.Clock().Add(p.skew) }
 
-// fits tells whether skrot names the content.
-func (s Skrot) fits(content []byte, skrot string) bool {
+// Fits tells whether skrot names the content.
+func (s Skrot) Fits(content []byte, skrot string) bool {
 	one, two := sha1.Sum(content), sha256.Sum256(content) //nolint:gosec // see above
 	return s != SHA256 && skrot == base64.StdEncoding.EncodeToString(one[:]) ||
 		s != SHA1 && skrot == base64.StdEncoding.EncodeToString(two[:])

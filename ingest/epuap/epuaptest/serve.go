@@ -223,7 +223,7 @@ func (p *Platform) do(c *call, operation string, f Fault) string {
 
 // confirm removes the head of the queue if the digest is its.
 func (p *Platform) confirm(b *box, skrot string, f Fault) string {
-	if f.Refuse || len(b.queue) == 0 || !p.o.Skrot.fits(b.queue[0].Content, skrot) {
+	if f.Refuse || len(b.queue) == 0 || !p.o.Skrot.Fits(b.queue[0].Content, skrot) {
 		p.counters.Refused++
 		return status(0, "Nie znaleziono dokumentu")
 	}
