@@ -34,6 +34,7 @@ type Result struct {
 	Basis   Basis
 	Unknown bool // a label was given that nobody knows
 	Lossy   bool // the text contains U+FFFD
+	Double  bool // it was UTF-8 encoded twice, and is decoded twice
 }
 
 // aliases are labels seen in mail that the indexes of x/text do not know.
@@ -62,7 +63,13 @@ func Decode(b []byte, declared string) (string, Result) {
 		return finish(text, Result{Name: "us-ascii", Basis: Declared, Unknown: unknown})
 	}
 	name, basis := choose(b, label)
-	return finish(decodeAs(b, name), Result{Name: name, Basis: basis, Unknown: unknown})
+	text, double := decodeAs(b, name), false
+	if name == "utf-8" {
+		if once, ok := undouble(text); ok {
+			text, double = once, true
+		}
+	}
+	return finish(text, Result{Name: name, Basis: basis, Unknown: unknown, Double: double})
 }
 
 // choose picks the encoding for octets that are not plain ASCII.

@@ -168,6 +168,28 @@ func TestUTF8AgainstDeclaration(t *testing.T) {
 	}
 }
 
+func TestDouble(t *testing.T) {
+	const text = "Źle znoszę chłód, a łączny dochód Żanety Śliwińskiej – Łódź"
+	for _, m := range []*charmap.Charmap{charmap.Windows1252, charmap.Windows1250, charmap.ISO8859_1, charmap.ISO8859_2} {
+		wrong := ""
+		for _, c := range []byte(text) {
+			r := m.DecodeByte(c)
+			if r == utf8.RuneError {
+				r = rune(c) // what programs do with octets that mean nothing
+			}
+			wrong += string(r)
+		}
+		if got, r := Decode([]byte(wrong), "utf-8"); got != text || !r.Double {
+			t.Errorf("through %s: got %q, %+v", m, got, r)
+		}
+	}
+	for _, honest := range []string{"Größe der Straße: 5 €", "Ångström, Äpfel – Ä", "Ő, Ű, Ł", text, "Ã", "ÃO"} {
+		if got, r := Decode([]byte(honest), "utf-8"); got != honest || r.Double {
+			t.Errorf("%q became %q", honest, got)
+		}
+	}
+}
+
 func TestOtherEncodings(t *testing.T) {
 	for _, c := range []struct{ raw, label, want string }{
 		{"Dzie+AUQ dobry, 2 +- 2, opa+AUI-u", "utf-7", "Dzień dobry, 2 + 2, opału"},

@@ -49,6 +49,9 @@ type converter struct {
 	skipDepth  int
 	skipHidden bool // for being invisible, not for being a script
 	headText   bool // inside an element of the head that holds text
+	style      bool // inside a style element
+
+	classes    map[string]bool // ".name", "#name" of rules that hide
 	hiddenText bool
 
 	pre      int  // open pre and textarea elements
@@ -106,6 +109,8 @@ func (c *converter) next() bool {
 
 func (c *converter) characters(s string) {
 	switch {
+	case c.style:
+		c.rules(s)
 	case c.skip == "":
 		c.text(s)
 	case strings.TrimSpace(s) == "":
@@ -121,6 +126,7 @@ func (c *converter) start() {
 	raw, hasAttr := c.z.TagName()
 	name := string(raw)
 	tag := atom.Lookup(raw)
+	c.style = tag == atom.Style
 	if c.skip == "head" {
 		c.headText = !void[tag] // a title, style or script follows
 		if !inHead[tag] {
@@ -168,6 +174,7 @@ func (c *converter) open(tag atom.Atom) {
 
 func (c *converter) end(name string) {
 	tag := atom.Lookup([]byte(name))
+	c.style = false
 	if c.skip != "" {
 		c.headText = false
 		if name != c.skip {
@@ -197,48 +204,26 @@ func (c *converter) hidden() bool {
 		key, value, more = c.z.TagAttr()
 		switch string(key) {
 		case "hidden":
-			return string(value) != "until-found"
+			if string(value) != "until-found" {
+				return true
+			}
 		case "style":
 			if invisible(string(value)) {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-// invisible tells whether a style attribute hides its element.
-func invisible(style string) bool {
-	for decl := range strings.SplitSeq(strings.ToLower(style), ";") {
-		property, value, _ := strings.Cut(decl, ":")
-		value, _, _ = strings.Cut(value, "!")
-		value = strings.TrimSpace(value)
-		switch strings.TrimSpace(property) {
-		case "display":
-			if value == "none" {
+		case "id":
+			if c.classes["#"+string(value)] {
 				return true
 			}
-		case "visibility":
-			if value == "hidden" || value == "collapse" {
-				return true
-			}
-		case "mso-hide":
-			if value == "all" {
-				return true
-			}
-		case "font-size", "opacity":
-			if zero(value) {
-				return true
+		case "class":
+			for name := range strings.FieldsSeq(string(value)) {
+				if c.classes["."+name] {
+					return true
+				}
 			}
 		}
 	}
 	return false
-}
-
-// zero tells whether a CSS length or number is nought: "0", "0px", "0.0em".
-func zero(v string) bool {
-	number := strings.TrimRight(v, "abcdefghijklmnopqrstuvwxyz%")
-	return strings.Contains(number, "0") && strings.Trim(number, "0.") == ""
 }
 
 func (c *converter) lines(n int) {

@@ -51,6 +51,21 @@ func TestHidden(t *testing.T) {
 	}
 }
 
+func TestHiddenByRule(t *testing.T) {
+	const css = `<style><!-- @import "x"; /* .b{display:none} */ .k{display:none}, .c d { color:red }
+		.h, td.i , #j { display : none !important } @media print { .m{display:none} .n{display:none} } .o:hover{display:none} --></style>`
+	for element, want := range map[string]string{
+		`<p class="x h">X</p>`: "", `<b class=i>X</b>`: "", `<div id="j">X</div>`: "", `<div class=j>X</div>`: "X", `<p class="hh">X</p>`: "X",
+		`<p class=m>X</p>`: "X", `<p class=n>X</p>`: "X", `<p class=o>X</p>`: "X", `<p class=b>X</p>`: "X", `<p class=k>X</p>`: "",
+	} {
+		for _, doc := range []string{"<head>" + css + "</head><body>" + element, css + element} {
+			if r := Convert(doc, 100); r.Text != want || r.Hidden != (want == "") {
+				t.Errorf("%s: got %q, hidden %v", element, r.Text, r.Hidden)
+			}
+		}
+	}
+}
+
 // TestDeep: depth costs nothing and loses nothing.
 func TestDeep(t *testing.T) {
 	const depth = 100_000
@@ -85,6 +100,7 @@ func TestMetaCharset(t *testing.T) {
 func FuzzConvert(f *testing.F) {
 	f.Add("<p hidden>a<p>b<table><tr><td>c", 10)
 	f.Add("<head><title>x", 100)
+	f.Add("<style>.a{display:none}@media{ {</style><p class=a>x", 100)
 	f.Add("<pre>\n\n\n\n<li></pre>&#0;&shy;", 5)
 	f.Fuzz(func(t *testing.T, in string, limit int) {
 		if limit < 0 || limit > 1<<20 || !utf8.ValidString(in) {

@@ -53,6 +53,7 @@ const (
 	FindingCharsetUnknown   = "charset-unknown"   // a label that nobody knows
 	FindingCharsetGuessed   = "charset-guessed"   // nothing declared, octets beyond ASCII
 	FindingCharsetOverruled = "charset-overruled" // the letters contradict the declaration
+	FindingCharsetDouble    = "charset-double"    // UTF-8 encoded twice: decoded twice
 	FindingCharsetLossy     = "charset-lossy"     // some octets have no meaning in the charset
 )
 

@@ -63,7 +63,7 @@ func Read(ctx context.Context, body sekretariat.Body, opts Options) (sekretariat
 func read(ctx context.Context, body sekretariat.Body, opts Options) (*reader, error) {
 	r := newReader(opts.limits())
 	s := newScanner(r)
-	buf := make([]byte, chunkSize)
+	buf := make([]byte, min(chunkSize, max(0, body.Size())))
 	for off, size := int64(0), body.Size(); off < size; {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("read message at octet %d: %w", off, err)

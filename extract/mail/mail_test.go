@@ -319,8 +319,9 @@ func (g *generator) leaf(path string) (string, []byte) {
 	raw := data
 	if strings.EqualFold(encoding, "base64") {
 		raw = []byte(strings.ReplaceAll(b64(data), "\r\n", g.eol))
-	} else if n := len(raw); n > 0 && raw[n-1] == '\r' {
-		raw, data = raw[:n-1], data[:n-1] // it would belong to the line end after it
+	} else {
+		data = bytes.TrimRight(data, "\r") // they would belong to the line end after them
+		raw = data
 	}
 	g.leaves = append(g.leaves, node{path: path, body: data})
 	return g.lines("Content-Type: application/octet-stream", "Content-Transfer-Encoding: "+encoding), raw

@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"bytes"
 	"strings"
 	"unicode"
 
@@ -273,6 +272,9 @@ func (r *reader) noteCharset(path, declared string, res charset.Result) {
 	case charset.Overruled:
 		r.find(FindingCharsetOverruled, path, detail)
 	}
+	if res.Double {
+		r.find(FindingCharsetDouble, path, detail)
+	}
 	if res.Lossy {
 		r.find(FindingCharsetLossy, path, detail)
 	}
@@ -324,97 +326,4 @@ func binary(s string) bool {
 		}
 	}
 	return s == "" || strange*10 > len(s)
-}
-
-// notePart notes what kind of part asks for a finding or a signature.
-func (r *reader) notePart(p *sekretariat.Part, head []byte, e *entity) {
-	switch {
-	case p.Type == "application/ms-tnef" || p.Declared == "application/ms-tnef":
-		r.find(FindingTNEF, p.Path, "")
-	case e.ctype == "application/pkcs7-mime" || e.ctype == "application/x-pkcs7-mime":
-		r.noteSMIME(p, head, e)
-	}
-	if declared := e.ctype; differs(declared, p.Type) {
-		r.find(FindingTypeDiffers, p.Path, declared+" → "+p.Type)
-	}
-}
-
-// The object identifiers of CMS content types (RFC 5652 §§5.1, 6.1), DER.
-var (
-	oidSigned    = []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02")
-	oidEnveloped = []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03")
-)
-
-// noteSMIME tells signed from encrypted S/MIME, by content first.
-func (r *reader) noteSMIME(p *sekretariat.Part, head []byte, e *entity) {
-	head = head[:min(len(head), 40)]
-	enveloped := bytes.Contains(head, oidEnveloped) || e.smime == "enveloped-data" || e.smime == "authenveloped-data"
-	if enveloped && !bytes.Contains(head, oidSigned) {
-		r.find(FindingSMIMEEncrypted, p.Path, "")
-		return
-	}
-	if e.smime != "certs-only" {
-		r.sign(p.Path, "smime")
-	}
-}
-
-func (r *reader) sign(part, typ string) {
-	const most = 100
-	if len(r.out.Signatures) < most {
-		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: "unchecked"})
-	}
-}
-
-// noteSecure notes signed and encrypted multiparts (RFC 1847). A signature is
-// listed under the path of its multipart.
-func (r *reader) noteSecure(sub string, e entity) {
-	pgp := strings.Contains(e.protocol, "pgp")
-	switch {
-	case sub == "signed" && pgp:
-		r.sign(e.path, "pgp")
-	case sub == "signed":
-		r.sign(e.path, "smime")
-	case sub == "encrypted" && pgp:
-		r.find(FindingPGPEncrypted, e.path, "")
-	case sub == "encrypted":
-		r.find(FindingSMIMEEncrypted, e.path, "")
-	}
-}
-
-// notePGP notes PGP armour inside text.
-func (r *reader) notePGP(text, path string) {
-	if strings.Contains(text, "-----BEGIN PGP SIGNED MESSAGE-----") {
-		r.sign(path, "pgp")
-	}
-	if strings.Contains(text, "-----BEGIN PGP MESSAGE-----") {
-		r.find(FindingPGPEncrypted, path, "")
-	}
-}
-
-func (r *reader) noteMessageType(sub, path string) {
-	switch sub {
-	case "partial":
-		r.find(FindingPartialMessage, path, "")
-	case "external-body":
-		r.find(FindingExternalBody, path, "")
-	}
-}
-
-// differs tells whether a declared type and the content disagree in a way
-// that matters: a PDF called a picture, a program called anything.
-func differs(declared, content string) bool {
-	switch declared {
-	case "application/octet-stream", "application/force-download", "application/x-download", "application/download",
-		"application/unknown", "application/x-pdf", "application/acrobat", "binary/octet-stream":
-		return content == "application/x-msdownload" || content == "application/x-executable"
-	}
-	switch content {
-	case declared, "text/plain", "text/html", "application/xml", "application/octet-stream":
-		return false
-	case "application/pdf", "application/x-msdownload", "application/x-executable":
-		return true
-	}
-	d, _, _ := strings.Cut(declared, "/")
-	c, _, _ := strings.Cut(content, "/")
-	return d != c
 }

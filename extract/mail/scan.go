@@ -356,7 +356,7 @@ func (s *scanner) delimiter(idx int, closing bool, content, eol int) {
 			s.popTo(idx)
 			return
 		}
-		s.leaf = s.newLeaf(leafEpilogue, entity{path: f.path}, s.here(), "")
+		s.leaf = s.newLeaf(leafEpilogue, entity{path: f.path, ctype: "text/plain"}, s.here(), "")
 		return
 	}
 	if again {
