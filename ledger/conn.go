@@ -44,8 +44,9 @@ func connect(life context.Context, url, inbox string, log zerolog.Logger, o ...n
 		nats.CustomInboxPrefix(inbox),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectWait(50*time.Millisecond),
-		nats.ReconnectJitter(100*time.Millisecond, 500*time.Millisecond),
+		nats.CustomReconnectDelay(func(attempts int) time.Duration {
+			return jitter(min(50*time.Millisecond<<min(attempts, 10), 5*time.Second))
+		}),
 		// No buffer: what is published while the server is away would be
 		// sent later behind our back, when the caller has long given up.
 		nats.ReconnectBufSize(-1),

@@ -310,8 +310,8 @@ func TestClaimsAndCursors(t *testing.T) {
 	}
 }
 
-// harmTail damages the last stored message as a flipped bit would, while the
-// server is down after a kill.
+// harmTail damages a stored message as a flipped bit would, while the server is
+// down.
 func harmTail(t *testing.T, s *natsServer, stream string) {
 	t.Helper()
 	blocks, err := filepath.Glob(filepath.Join(s.dir, "jetstream", "*", "streams", stream, "msgs", "*.blk"))
@@ -328,9 +328,18 @@ func harmTail(t *testing.T, s *natsServer, stream string) {
 	if err := os.WriteFile(last, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	// Without its index, as after a kill, the server reads the blocks.
+	if err := os.Remove(filepath.Join(filepath.Dir(last), "index.db")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
 }
 
 func TestRewoundServerIsNoticed(t *testing.T) {
+	t.Run("after a kill", func(t *testing.T) { rewound(t, (*natsServer).kill) })
+	t.Run("after a stop", func(t *testing.T) { rewound(t, (*natsServer).stop) }) // consumers remember more
+}
+
+func rewound(t *testing.T, end func(*natsServer)) {
 	s := startServer(t)
 	l, g := s.open()
 	letters(t, g, 0, 40)
@@ -366,7 +375,7 @@ func TestRewoundServerIsNoticed(t *testing.T) {
 	for worked.Load() < 40 {
 		time.Sleep(time.Millisecond) // until it has worked on all
 	}
-	s.kill()
+	end(s)
 	harmTail(t, s, streamOf(testCentre, Letter))
 	s.start()
 	if err := <-followed; !errors.Is(err, ErrRewound) {

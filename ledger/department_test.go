@@ -263,6 +263,12 @@ func TestRevokeDropsAtOnceAndForEver(t *testing.T) {
 	centre(t, l)
 	creds, pub := issue(t, l, benefits)
 	other, _ := issue(t, l, benefits)
+	q := client(t, l, benefits, creds)
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := q.Next(t.Context())
+		waiting <- err
+	}()
 	closed := make(chan struct{})
 	raw(t, l, creds, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	stays, _, _ := raw(t, l, other)
@@ -273,6 +279,9 @@ func TestRevokeDropsAtOnceAndForEver(t *testing.T) {
 	case <-closed:
 	case <-time.After(10 * time.Second):
 		t.Fatal("the connected client was not dropped")
+	}
+	if err := <-waiting; !errors.Is(err, ErrRefused) {
+		t.Errorf("waiting with credentials that were revoked: %v", err)
 	}
 	if err := stays.FlushTimeout(5 * time.Second); err != nil {
 		t.Errorf("the other client was dropped too: %v", err)
@@ -285,7 +294,7 @@ func TestRevokeDropsAtOnceAndForEver(t *testing.T) {
 		if err == nil {
 			q.Close()
 		}
-		if err == nil || ctx.Err() != nil {
+		if !errors.Is(err, ErrRefused) {
 			t.Errorf("opening with revoked credentials: %v", err)
 		}
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -52,10 +53,24 @@ func (c *conn) newPuller(ctx context.Context, stream, consumer string, ahead int
 	return p, nil
 }
 
+// close unsubscribes. It hands back what has arrived and was not looked at.
 func (p *puller) close() {
 	p.silence.Stop()
 	_ = p.sub.Unsubscribe() // fails only on a closed connection
+	for {
+		select {
+		case m := <-p.ch:
+			if strings.HasPrefix(m.Reply, "$JS.ACK.") {
+				_ = p.c.nc.Publish(m.Reply, []byte("-NAK")) // at worst it comes again later
+			}
+		default:
+			return
+		}
+	}
 }
+
+// errLostConnection: the connection broke; what was asked for will not come.
+var errLostConnection = errors.New("connection lost")
 
 // ask requests n more messages and waits for them.
 func (p *puller) ask(n int) error {
@@ -65,12 +80,22 @@ func (p *puller) ask(n int) error {
 	})
 }
 
+// askFor requests n more messages and waits for them so long, silently.
+func (p *puller) askFor(n int, d time.Duration) error {
+	return p.send(n, map[string]any{"batch": n, "expires": d.Nanoseconds()})
+}
+
 // askNow requests n more messages of those that are there.
 func (p *puller) askNow(n int) error {
 	return p.send(n, map[string]any{"batch": n, "no_wait": true})
 }
 
 func (p *puller) send(n int, request map[string]any) error {
+	// A request on a new connection whose answer nobody waits for would take a
+	// message away from everybody until it is redelivered.
+	if p.epoch.Err() != nil {
+		return errLostConnection
+	}
 	body, err := json.Marshal(request)
 	if err != nil {
 		return err

@@ -34,6 +34,12 @@ type QueueClient struct {
 	spare   *QueueMessage // a normal one that came together with an urgent one
 }
 
+// queueWait is how long a department's request stays open. The server cannot
+// see across accounts whether the asker is still there: what it sends to one
+// that is gone comes again only after a minute. So requests are short, and
+// Close waits for the open ones.
+const queueWait = 2 * time.Second
+
 // spareTime is how long a message may wait in the client before it is fetched
 // anew; the server gives it to the next asker after a minute.
 const spareTime = 20 * time.Second
@@ -84,19 +90,33 @@ func OpenQueue(ctx context.Context, o QueueOptions) (*QueueClient, error) {
 	return q, nil
 }
 
-// admitted waits for the connection and looks at the two consumers.
-func (q *QueueClient) admitted(ctx context.Context) error {
+// ErrRefused: the server does not accept the credentials (any more).
+var ErrRefused = errors.New("the NATS server refuses the credentials: expired, revoked or of another installation")
+
+// online waits for the connection.
+func (q *QueueClient) online(ctx context.Context) error {
 	check := time.NewTicker(50 * time.Millisecond)
 	defer check.Stop()
 	for !q.c.nc.IsConnected() {
-		if err := q.c.nc.LastError(); errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
-			return fmt.Errorf("the server refuses the credentials (expired or revoked?): %w", err)
+		err := q.c.nc.LastError()
+		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
+			return ErrRefused
 		}
 		select {
 		case <-check.C:
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the NATS server: %w", ctx.Err())
+		case <-q.c.life.Done():
+			return ErrClosed
 		}
+	}
+	return nil
+}
+
+// admitted waits for the connection and looks at the two consumers.
+func (q *QueueClient) admitted(ctx context.Context) error {
+	if err := q.online(ctx); err != nil {
+		return err
 	}
 	for _, lane := range lanes {
 		subject := "CONSUMER.INFO." + streamOf(q.o.Centre, Queue) + "." + QueueConsumer(q.o.Department, lane)
@@ -107,7 +127,8 @@ func (q *QueueClient) admitted(ctx context.Context) error {
 	return nil
 }
 
-// Next waits for the next event, urgent ones first, until ctx ends.
+// Next waits for the next event, urgent ones first, until ctx ends. Returns
+// ErrRefused when the credentials were revoked or have expired.
 func (q *QueueClient) Next(ctx context.Context) (*QueueMessage, error) {
 	var b backoff
 	for {
@@ -118,6 +139,9 @@ func (q *QueueClient) Next(ctx context.Context) (*QueueMessage, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if errors.Is(err, ErrRefused) {
+			return nil, fmt.Errorf("queue %s of %s: %w", q.o.Department, q.o.Centre, err)
+		}
 		q.drop()
 		if werr := b.wait(ctx, q.c.life); werr != nil {
 			return nil, werr
@@ -126,6 +150,9 @@ func (q *QueueClient) Next(ctx context.Context) (*QueueMessage, error) {
 }
 
 func (q *QueueClient) next(ctx context.Context) (*QueueMessage, error) {
+	if err := q.online(ctx); err != nil {
+		return nil, err
+	}
 	for _, lane := range lanes {
 		if q.pullers[lane] != nil {
 			continue
@@ -184,7 +211,7 @@ func (q *QueueClient) wait(ctx context.Context) (*QueueMessage, error) {
 	for {
 		for _, p := range []*puller{u, n} {
 			if p.open == 0 {
-				if err := p.ask(1); err != nil {
+				if err := p.askFor(1, queueWait); err != nil {
 					return nil, err
 				}
 			}
@@ -208,7 +235,7 @@ func (q *QueueClient) wait(ctx context.Context) (*QueueMessage, error) {
 			}
 			return m, nil
 		case <-u.epoch.Done():
-			return nil, errors.New("connection lost")
+			return nil, errLostConnection
 		case <-u.silence.C:
 			return nil, errors.New("the server is silent")
 		case <-ctx.Done():
@@ -222,7 +249,7 @@ func (q *QueueClient) receive(ctx context.Context, lane Lane, p *puller) (*Queue
 	case raw := <-p.ch:
 		return q.message(lane, p, raw)
 	case <-p.epoch.Done():
-		return nil, errors.New("connection lost")
+		return nil, errLostConnection
 	case <-p.silence.C:
 		return nil, errors.New("the server is silent")
 	case <-ctx.Done():
@@ -259,15 +286,39 @@ func (q *QueueClient) drop() {
 	q.spare = nil
 }
 
-// Close gives back a message that was not handed out and disconnects.
+// Close ends what was asked for, gives back messages that were not handed out
+// and disconnects. It may take two seconds. Next must have returned.
 func (q *QueueClient) Close() {
 	if q.spare != nil {
 		_ = q.spare.Nak(0) // at worst it comes again a little later
+	}
+	end := time.NewTimer(queueWait + queueWait/2)
+	defer end.Stop()
+	for _, p := range q.pullers {
+		q.finish(p, end.C)
 	}
 	q.drop()
 	_ = q.c.nc.FlushTimeout(time.Second) // the same
 	q.kill()
 	q.c.nc.Close()
+}
+
+// finish hands back what still comes to an open request.
+func (q *QueueClient) finish(p *puller, end <-chan time.Time) {
+	for p.open > 0 {
+		select {
+		case m := <-p.ch:
+			if data, err := p.take(m); err != nil {
+				return
+			} else if data {
+				_ = q.c.nc.Publish(m.Reply, []byte("-NAK")) // at worst it comes again later
+			}
+		case <-p.epoch.Done():
+			return
+		case <-end:
+			return
+		}
+	}
 }
 
 // Ack says "safely received" and waits until the server has heard it.

@@ -121,7 +121,7 @@ func (r *reader) try(ctx context.Context) (item, error) {
 				return r.deliver(ctx, m)
 			}
 		case <-r.p.epoch.Done():
-			return item{}, transientError{errors.New("connection lost")}
+			return item{}, transientError{errLostConnection}
 		case <-r.p.silence.C:
 			if len(r.p.ch) > 0 { // it was we who were slow
 				r.p.heard()

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -39,7 +40,6 @@ func serve(conf string) error {
 	if err != nil {
 		return err
 	}
-	o.NoSigs = true
 	s, err := server.NewServer(o)
 	if err != nil {
 		return err
@@ -114,6 +114,16 @@ func (s *natsServer) kill() {
 		_ = s.cmd.Wait() // says that it was killed
 		s.cmd = nil
 	}
+}
+
+// stop lets the server write down all it knows.
+func (s *natsServer) stop() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.cmd.Wait() // its exit code is 1 after a signal
+	s.cmd = nil
 }
 
 func (s *natsServer) restart() {

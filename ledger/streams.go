@@ -19,6 +19,12 @@ const maxPayload = 1 << 20
 // maxSubject bounds a relative subject; the longest is a letter in a queue.
 const maxSubject = 250
 
+// What a stream's metadata say of it.
+const (
+	metaCentre = "sekretariat-centre"
+	metaStream = "sekretariat-stream"
+)
+
 // streamOf is the name of a centre's stream on the server.
 func streamOf(c sekretariat.CentreID, s StreamName) string {
 	return "SK-" + strings.ToUpper(string(c)+"-"+string(s))
@@ -91,7 +97,7 @@ func (l *Ledger) streamConfig(c sekretariat.CentreID, n StreamName) jetstream.St
 		DenyPurge:          true,
 		AllowAtomicPublish: true,
 		MaxMsgSize:         maxPayload,
-		Metadata:           map[string]string{"sekretariat-centre": string(c), "sekretariat-stream": string(n)},
+		Metadata:           map[string]string{metaCentre: string(c), metaStream: string(n)},
 		// Conditions keep events from being stored twice. The server's own
 		// window of message ids only makes its start slower: it reads the
 		// window again.

@@ -158,7 +158,7 @@ func (w *work) pull(ctx context.Context) error {
 			}
 		case <-w.freed:
 		case <-p.epoch.Done():
-			return errors.New("connection lost")
+			return errLostConnection
 		case <-p.silence.C:
 			if len(p.ch) == 0 && p.open > 0 {
 				return errors.New("the server is silent")
