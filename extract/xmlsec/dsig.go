@@ -308,8 +308,16 @@ func (r *Reference) plan() (plan, error) {
 	}
 	// A same-document reference without an XPointer never has comments
 	// (XML Signature §4.4.3.3).
-	p.c14n.Algorithm = strings.TrimSuffix(strings.TrimSuffix(p.c14n.Algorithm, "#WithComments"), "WithComments")
+	p.c14n.Algorithm = withoutComments(p.c14n.Algorithm)
 	return p, nil
+}
+
+// withoutComments is the twin of an algorithm that leaves comments out.
+func withoutComments(algorithm string) string {
+	if strings.HasPrefix(algorithm, spaceExcC14) {
+		return ExcC14N
+	}
+	return strings.TrimSuffix(algorithm, "#WithComments")
 }
 
 // withoutSignatures tells whether the XPath is the one that ePUAP writes,

@@ -2,6 +2,7 @@ package xmlsec_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,10 +61,10 @@ func xmllint(t testing.TB, doc []byte, args ...string) ([]byte, error) {
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
-	if err == nil && strings.Contains(stderr.String(), "error") {
-		return out, &exec.ExitError{}
+	if err != nil || strings.Contains(stderr.String(), "error") {
+		return out, fmt.Errorf("xmllint: %v: %s", err, stderr.String())
 	}
-	return out, err
+	return out, nil
 }
 
 // algorithms are our methods and how xmllint is asked for the same.
@@ -84,4 +85,13 @@ func canonical(t testing.TB, doc []byte, algorithm string) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+func mustParse(t testing.TB, doc []byte) *xmlsec.Document {
+	t.Helper()
+	d, err := xmlsec.Parse(bytes.NewReader(doc), xmlsec.Limits{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

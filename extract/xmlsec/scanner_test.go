@@ -16,8 +16,7 @@ func parse(doc string, lim xmlsec.Limits) (*xmlsec.Document, error) {
 	return xmlsec.Parse(strings.NewReader(doc), lim, nil)
 }
 
-// TestRefused lists what must not pass, with the reason; where well-formedness
-// is meant, xmllint must agree.
+// TestRefused lists what must not pass, with the reason.
 func TestRefused(t *testing.T) {
 	for doc, kind := range map[string]error{
 		"":                             xmlsec.ErrSyntax,
