@@ -13,7 +13,12 @@ const (
 	// of weight 0.3.
 	leastPoints = 0.35
 	// equalShare: a second place within this share of the first is an equal.
-	equalShare = 0.04
+	equalShare = 0.03
+	// safetyShare: violence within this share of the first place goes first
+	// (boundary rule R1): to be wrong there is worse.
+	safetyShare = 0.3
+	// violence is the label that boundary rule R1 puts first.
+	violence = "przemoc"
 	// maxSuggestions and maxEvidence keep events small.
 	maxSuggestions = 3
 	maxEvidence    = 8
@@ -119,6 +124,16 @@ func (r *Router) candidates(reasons []reason, unit string) []candidate {
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.points, a.points),
 			cmp.Compare(a.department, b.department), cmp.Compare(a.forward, b.forward))
 	})
+	return safetyFirst(list)
+}
+
+// safetyFirst moves violence to the front when it is nearly there.
+func safetyFirst(list []candidate) []candidate {
+	i := slices.IndexFunc(list, func(c candidate) bool { return c.label == violence })
+	if i > 0 && list[i].priority == list[0].priority && list[i].points >= (1-safetyShare)*list[0].points {
+		first := list[i]
+		list = slices.Insert(slices.Delete(list, i, i+1), 0, first)
+	}
 	return list
 }
 
@@ -156,7 +171,8 @@ func unsure(list []candidate, c content, reading sekretariat.Reading) string {
 		return becauseWeak
 	case list[0].unmapped:
 		return becauseUnmapped
-	case len(list) > 1 && list[1].priority == list[0].priority && list[0].points-list[1].points < equalShare*list[0].points:
+	case list[0].label != violence && len(list) > 1 && list[1].priority == list[0].priority &&
+		list[0].points-list[1].points < equalShare*list[0].points:
 		return becauseEqual
 	}
 	return ""

@@ -111,27 +111,36 @@ func (r *Router) instead(d sekretariat.Decision) string {
 	if d.Instead == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (w zastępstwie: %s jest teraz nieczynny)", r.name(d.Instead))
+	return fmt.Sprintf(" (zastępuje dział: %s, który jest teraz zawieszony)", r.name(d.Instead))
 }
 
-// competitor names the next department that was considered.
+// competitor names who else was considered.
 func (r *Router) competitor(d sekretariat.Decision) string {
 	var names []string
 	for _, s := range d.Suggestions {
-		if s.Department == d.Department && d.Forward == "" || s.Department == d.Instead || s.Label == d.Label && d.Label != "" {
+		n := r.suggested(s)
+		if s.Label == d.Label && d.Label != "" || n == r.name(d.Department) && d.Forward == "" ||
+			n == r.name(d.Instead) || slices.Contains(names, n) {
 			continue
 		}
-		if n := r.name(s.Department); !slices.Contains(names, n) {
-			names = append(names, n)
-		}
+		names = append(names, n)
 	}
 	switch {
 	case len(names) == 0:
 		return ""
 	case d.Rule == ruleFallback:
-		return fmt.Sprintf(" Możliwe działy: %s.", strings.Join(names, ", "))
+		return fmt.Sprintf(" Do rozważenia: %s.", strings.Join(names, ", "))
 	}
 	return fmt.Sprintf(" Drugi możliwy dział: %s.", names[0])
+}
+
+// suggested names the department of a suggestion, or the authority that its
+// label is forwarded to.
+func (r *Router) suggested(s sekretariat.Suggestion) string {
+	if to := r.centre.Labels[s.Label]; to.Forward != "" && s.Department == sekretariat.Sekretariat {
+		return r.authority(to.Forward)
+	}
+	return r.name(s.Department)
 }
 
 func (r *Router) name(id sekretariat.DepartmentID) string {

@@ -83,9 +83,13 @@ func (r *Router) nameDepartments(b *builder) error {
 		if len(polish.Words(d.Name)) < 2 {
 			continue // "Sekretariat", "MZON": too short to be a name in a text
 		}
+		known := len(b.phrases)
 		i, err := b.phrase(d.Name)
 		if err != nil {
 			return fmt.Errorf("name of department %s: %w", d.ID, err)
+		}
+		if i < known {
+			continue // a rule counts these words already
 		}
 		r.named = append(r.named, naming{phrase: i, department: d.ID, term: d.Name})
 	}

@@ -18,14 +18,21 @@ import (
 //go:embed rules/*.yaml
 var builtin embed.FS
 
-// defaultWeight is the confidence of a rule that gives none.
-const defaultWeight = 0.6
+const (
+	// defaultWeight is the confidence of a rule that gives none.
+	defaultWeight = 0.6
+	// maxWeight keeps a single rule from being beyond doubt.
+	maxWeight = 0.99
+)
 
-// maxWeight keeps a single rule from being beyond doubt.
-const maxWeight = 0.99
+// The errors of New.
+var (
+	ErrNoRuleSet  = errors.New("there is no such built-in rule set")
+	ErrReservedID = errors.New("the router itself uses this rule id: choose another")
+)
 
-// ErrNoRuleSet is returned for a rule set that is not built in.
-var ErrNoRuleSet = errors.New("there is no such built-in rule set")
+// reserved are the ids of decisions that no configured rule makes.
+var reserved = []string{ruleCase, ruleNamed, ruleAccount, ruleAuto, ruleFallback}
 
 // rule is a compiled configs.Rule. The slices hold phrase indexes.
 type rule struct {
@@ -40,6 +47,9 @@ type rule struct {
 func collect(c *configs.Centre) ([]configs.Rule, error) {
 	own := map[string]bool{}
 	for _, r := range c.Rules {
+		if slices.Contains(reserved, r.ID) {
+			return nil, fmt.Errorf("rule %q: %w", r.ID, ErrReservedID)
+		}
 		own[r.ID] = true
 	}
 	list := slices.Clone(c.Rules)
@@ -107,7 +117,8 @@ func conditions(r configs.Rule) (n int) {
 	return n
 }
 
-// builder numbers the phrases of all rules; equal phrases get one number.
+// builder numbers the phrases of all rules; phrases that find the same get one
+// number.
 type builder struct {
 	index    map[string]int
 	phrases  []polish.Phrase
@@ -126,7 +137,9 @@ func (b *builder) rule(r configs.Rule) (rule, error) {
 			if err != nil {
 				return rule{}, err
 			}
-			*f.to = append(*f.to, i)
+			if !slices.Contains(*f.to, i) { // another form of the same words adds nothing
+				*f.to = append(*f.to, i)
+			}
 		}
 	}
 	out.from, out.to, out.cases = foldAll(r.From), foldAll(r.To), foldAll(r.Cases)
@@ -134,15 +147,15 @@ func (b *builder) rule(r configs.Rule) (rule, error) {
 }
 
 func (b *builder) phrase(s string) (int, error) {
-	if i, ok := b.index[s]; ok {
-		return i, nil
-	}
 	p, err := polish.ParsePhrase(s)
 	if err != nil {
 		return 0, err
 	}
+	if i, ok := b.index[p.Key()]; ok {
+		return i, nil
+	}
 	first := polish.Words(s)[0]
-	b.index[s] = len(b.phrases)
+	b.index[p.Key()] = len(b.phrases)
 	b.phrases, b.sources = append(b.phrases, p), append(b.sources, s)
 	b.negative = append(b.negative, negation(first))
 	return len(b.phrases) - 1, nil

@@ -29,10 +29,10 @@ var (
 
 const (
 	// moreTerms is what each further term of a rule adds, in shares of the first.
-	moreTerms = 0.35
+	moreTerms = 0.5
 	maxTerms  = 4
 	// subjectFactor: people put into the subject what matters.
-	subjectFactor = 1.25
+	subjectFactor = 1.4
 )
 
 // place is what points are given to: a label or directly a department.
@@ -86,9 +86,9 @@ func (r *Router) reasons(f Facts, marks []uint8) []reason {
 		}
 	}
 	out = append(out, r.other(f, marks, cases)...)
-	leading := leadingLabel(out)
+	leading := leadingLabels(out)
 	for i := range r.rules {
-		if slices.Contains(r.rules[i].Labels, leading) {
+		if slices.ContainsFunc(r.rules[i].Labels, func(l string) bool { return leading[l] }) {
 			out = r.try(out, &r.rules[i], f, marks, cases)
 		}
 	}
@@ -97,7 +97,8 @@ func (r *Router) reasons(f Facts, marks []uint8) []reason {
 
 // try appends the reason of one rule if all its conditions hold.
 func (r *Router) try(out []reason, u *rule, f Facts, marks []uint8, cases []string) []reason {
-	if any(marks, u.not) || len(u.with) > 0 && !any(marks, u.with) {
+	if len(u.text) > 0 && !occurs(marks, u.text) || len(u.subject) > 0 && !occurs(marks, u.subject) ||
+		len(u.with) > 0 && !occurs(marks, u.with) || occurs(marks, u.not) {
 		return out
 	}
 	ev, ok := channelEvidence(u.Rule, f.Arrived)
@@ -227,8 +228,8 @@ func channelEvidence(u *configs.Rule, a sekretariat.ArrivedLite) (ev []sekretari
 	return ev, true
 }
 
-// any tells whether one of the phrases occurs.
-func any(marks []uint8, phrases []int) bool {
+// occurs tells whether one of the phrases occurs.
+func occurs(marks []uint8, phrases []int) bool {
 	return slices.ContainsFunc(phrases, func(p int) bool { return marks[p] != 0 })
 }
 
@@ -267,17 +268,21 @@ func casePrefixes(r sekretariat.Reading) []string {
 // prefixOf tells whether a folded case number begins with a symbol.
 func prefixOf(symbol, number string) bool { return strings.HasPrefix(number, symbol+".") }
 
-// leadingLabel is the label with the most points, "" if there is none.
-func leadingLabel(list []reason) string {
-	scores := map[string]float64{}
-	best := ""
+// leadingShare is how near to the first label another one must be to lead too.
+const leadingShare = 0.6
+
+// leadingLabels are the label with the most points and those near it.
+func leadingLabels(list []reason) map[string]bool {
+	scores, most := map[string]float64{}, 0.0
 	for _, re := range list {
-		if l := re.place.label; l != "" {
-			scores[l] += re.points
-			if best == "" || scores[l] > scores[best] || scores[l] == scores[best] && l < best {
-				best = l
-			}
+		if re.place.label != "" {
+			scores[re.place.label] += re.points
+			most = max(most, scores[re.place.label])
 		}
 	}
-	return best
+	leading := map[string]bool{}
+	for l, s := range scores {
+		leading[l] = s >= leadingShare*most
+	}
+	return leading
 }

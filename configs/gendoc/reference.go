@@ -33,6 +33,18 @@ option of an installation, the other files in ` + "`configs/`" + ` are profiles.
 The phrases of a rule (` + "`subject`, `text`, `with`, `not`" + `) are compared without case, diacritics and inflection: ` + "`zasiłek stały`" + `
 finds "zasiłku stałego". ` + "`bij*`" + ` finds every word that begins so, ` + "`\"\\\"golf\\\"\"`" + ` in quotation marks only this very form, and
 ` + "`nie ma ... opału`" + ` lets up to three words stand in the gap.
+
+## How rules decide
+
+Every rule whose conditions all hold gives points to its label or department: −ln(1 − weight) for one term, half as much
+again for each further term (up to four), 1.4 times as much when a term stands in the subject. Quoted mails and footers do
+not count, nor does a term directly after "nie", "bez" or "ani". The points of everything that leads to one department are
+added up; the centre's own case number, the department's name in the letter and the default department of the account
+count as well. The department with most points gets the letter. The sekretariat keeps it when nothing holds, when too
+little holds, or when two departments have the same right; violence that is nearly first goes first. Rules with a higher
+` + "`priority`" + ` decide alone, whatever the others say. A rule of the centre with the id of a built-in one replaces it; the
+built-in set is ` + "`router/rules/common-*.yaml`" + `. ` + "`labels`" + ` makes a rule count only when the letter seems to be about one of
+them: that is how the urgency of a matter is said.
 `
 
 // reference returns the Markdown reference of the types in a Go file.

@@ -60,6 +60,15 @@ type Phrase struct {
 // String returns the phrase as it was written.
 func (p Phrase) String() string { return p.source }
 
+// Key is the same for phrases that find the same: "opiekunka" and "opiekunkę".
+func (p Phrase) Key() string {
+	var b strings.Builder
+	for _, e := range p.elements {
+		fmt.Fprintf(&b, "%d%t%s ", e.how, e.gap, e.text)
+	}
+	return b.String()
+}
+
 // ParsePhrase compiles a phrase. It returns ErrPhrase when s has no word and
 // ErrLongPhrase when it has too many.
 func ParsePhrase(s string) (Phrase, error) {
