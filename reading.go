@@ -95,7 +95,7 @@ type Part struct {
 	Encoding   string `json:"encoding,omitempty"` // content transfer encoding
 	Offset     int64  `json:"offset,omitempty"`   // of the encoded body in the original
 	Length     int64  `json:"length,omitempty"`   // octets, encoded
-	Text       string `json:"text,omitempty"`     // text read from it, when Fate is "read"
+	Text       string `json:"text,omitempty"`     // text read from it, when Fate is "read"; sender and subject of an opened message
 }
 
 // Page is one page of a scan.

@@ -167,6 +167,8 @@ func splitAngle(b []byte) (name, addr []byte) {
 			open += q.end(b[open:])
 		case '(':
 			open += shortComment(b[open:])
+		case '=':
+			open += max(1, wordEnd(b[open:]))
 		default:
 			open++
 		}

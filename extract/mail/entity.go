@@ -40,7 +40,7 @@ type frame struct {
 
 	part    int    // of a message that is also a part, -1 otherwise
 	tap     *leaf  // its octets
-	named   bool   // a message that has shown some text of its own
+	spoke   bool   // a message that has shown some text of its own
 	subject string // of a message that is a part
 	pieces  []piece
 }
@@ -307,11 +307,11 @@ func (s *scanner) endEntity(own bool) {
 		s.r.reserved--
 		if !own && !f.seen {
 			s.boundaryMissing(f, l)
-		} else if l.textual() > maxPreamble {
+		} else if l.visible() > maxPreamble {
 			s.r.find(FindingOutsideText, f.path, "")
 		}
 	case leafEpilogue:
-		if l.textual() > 0 && s.reserveOne(f.path) {
+		if l.visible() > 0 && s.reserveOne(f.path) {
 			s.r.find(FindingOutsideText, f.path, "")
 			l.ent.path = f.childPath()
 			l.list()
@@ -329,7 +329,7 @@ const maxPreamble = 1000
 // boundaryMissing makes a text part of a multipart without a delimiter.
 func (s *scanner) boundaryMissing(f *frame, l *leaf) {
 	f.seen, f.closed = true, true
-	if l.textual() == 0 || !s.reserveOne(f.path) {
+	if l.visible() == 0 || !s.reserveOne(f.path) {
 		return
 	}
 	s.r.find(FindingBoundaryMissing, f.path, "")

@@ -165,8 +165,8 @@ func fill(b, p []byte, limit int) []byte {
 	return append(b, p...)
 }
 
-// textual returns how many octets of a tentative part are not blank.
-func (l *leaf) textual() int { return len(bytes.TrimSpace(l.keep)) }
+// visible returns how many octets of a tentative part are not blank.
+func (l *leaf) visible() int { return len(bytes.TrimSpace(l.keep)) }
 
 // list gives the part its place in the list and returns its index.
 func (l *leaf) list() int {

@@ -44,10 +44,9 @@ var device = []string{
 // Windows refuses, at most 120 octets, with the extension of what the content
 // is. A part without a name is called after its path.
 func safeName(declared, typ, partPath string) string {
-	name := norm.NFC.String(declared)
-	name = strings.ReplaceAll(name, `\`, "/")
+	name := strings.ReplaceAll(declared, `\`, "/")
 	name = path.Base("/" + strings.TrimRight(name, "/ "))
-	name = strings.Map(safeRune, name)
+	name = norm.NFC.String(strings.Map(safeRune, name))
 	name = strings.Join(strings.Fields(name), " ")
 	name = strings.Trim(name, " .-_")
 	if !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {

@@ -25,7 +25,7 @@ func (l *leaf) readText(p *sekretariat.Part) {
 	rich := isHTML(e.ctype)
 	text := l.text(p, rich)
 	msg := l.message()
-	body := e.disp != "attachment" && (e.name == "" || msg != nil && !msg.named)
+	body := e.disp != "attachment" && (e.name == "" || msg != nil && !msg.spoke)
 	if !body || msg == nil {
 		p.Attachment = true
 		if p.Type == "text/plain" || p.Type == "text/html" {
@@ -39,7 +39,7 @@ func (l *leaf) readText(p *sekretariat.Part) {
 		return
 	}
 	if strings.TrimSpace(text) != "" {
-		msg.named = true
+		msg.spoke = true
 	}
 	r.notePGP(text, e.path)
 	if text = r.budget(text, e.path); text != "" {
