@@ -281,9 +281,9 @@ type Rule struct {
 	Kinds    []string `yaml:"kinds"`    // mail, epuap, edelivery, box, manual
 	Boxes    []string `yaml:"boxes"`    // ids of drop boxes
 	Accounts []string `yaml:"accounts"` // ids of accounts
-	To       []string `yaml:"to"`       // recipient addresses
+	To       []string `yaml:"to"`       // recipient addresses or parts of them, "@mzon"
 	From     []string `yaml:"from"`     // sender addresses or @domains
-	Cases    []string `yaml:"cases"`    // case-number prefixes
+	Cases    []string `yaml:"cases"`    // prefixes of quoted case numbers, "DPŚ"
 	Forms    []string `yaml:"forms"`    // form namespaces, prefix match
 	Subject  []string `yaml:"subject"`  // phrases in the subject
 	Text     []string `yaml:"text"`     // phrases in subject, text, attachments' text

@@ -374,3 +374,38 @@ func TestExplain(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// Plain applications, as most of a real inbox is, must not go wrong.
+func TestPlainLetters(t *testing.T) {
+	r := demo(t)
+	for text, want := range map[string]string{
+		"Wniosek o przyznanie zasiłku okresowego z powodu bezrobocia":                        "pomoc-srodowiskowa",
+		"Wniosek o zasiłek celowy na zakup opału":                                            "pomoc-srodowiskowa",
+		"Proszę o objęcie syna dożywianiem w szkole, program Posiłek w szkole i w domu":      "pomoc-srodowiskowa",
+		"Odwołanie od decyzji w sprawie zasiłku okresowego":                                  "pomoc-srodowiskowa",
+		"Proszę o przydzielenie asystenta rodziny":                                           "asysta-rodzinna",
+		"W załączeniu przekazuję formularz Niebieska Karta – A":                              "przemoc",
+		"Mój mąż mnie bije, proszę o pomoc":                                                  "przemoc",
+		"Chciałabym zapisać córkę do świetlicy środowiskowej":                                "swietlica-klub-seniora",
+		"Czy są wolne miejsca w klubie seniora?":                                             "swietlica-klub-seniora",
+		"Wniosek o przyznanie usług opiekuńczych dla mojej mamy":                             "uslugi-opiekuncze",
+		"Wniosek o umieszczenie w domu pomocy społecznej":                                    "uslugi-opiekuncze",
+		"Wniosek o przyznanie zasiłku stałego":                                               "zasilki-stale",
+		"Proszę o skierowanie do schroniska dla osób bezdomnych":                             "bezdomnosc",
+		"Wniosek o zasiłek rodzinny oraz dodatek z tytułu rozpoczęcia roku szkolnego":        "swiadczenia-rodzinne",
+		"Wniosek o świadczenia z funduszu alimentacyjnego":                                   "swiadczenia-rodzinne",
+		"Wniosek o zasiłek pielęgnacyjny":                                                    "swiadczenia-rodzinne",
+		"Wniosek o wydanie karty parkingowej":                                                "orzecznictwo",
+		"Wniosek o wydanie orzeczenia o stopniu niepełnosprawności":                          "orzecznictwo",
+		"W załączeniu przesyłamy fakturę VAT, termin płatności 14 dni":                       "sekretariat",
+		"Wniosek o udostępnienie informacji publicznej":                                      "sekretariat",
+		"W odpowiedzi na ogłoszenie przesyłam CV i list motywacyjny na stanowisko referenta": "sekretariat",
+	} {
+		if d := r.Decide(letter("", text)); string(d.Department) != want || d.Rule == ruleFallback {
+			t.Errorf("%q went to %s, want %s: %s", text, d.Department, want, r.Explain(d))
+		}
+		if d := r.Decide(letter(text, "Dzień dobry, w załączeniu. Z poważaniem")); string(d.Department) != want {
+			t.Errorf("as a subject %q went to %s, want %s: %s", text, d.Department, want, r.Explain(d))
+		}
+	}
+}

@@ -9,20 +9,17 @@ bezdomn: bezdomny bezdomna bezdomni
 bic: bic bije bija bijesz bil bila bili bily bilem bilam
 blad: blad bledu bledem bledy bledow bledzie
 brat: brat brata bratu bratem bracie bracia braci braciom bracmi
-chlopak: chlopak chlopaka chlopakiem chlopaki chlopaku chlopaka
-corka: corka corke corki corce corek corka corko corkom corkami corkach
 dzien: dzien dnia dniu dniem dni dniom dniami dniach
 dzieck: dziecko dziecka dziecku dzieckiem dzieci dzieciom dziecmi dzieciach dzieciak dzieciaka dzieciaki dzieciakow dzieciakami
-grob: grob grobu grobie groby grobow
 lek: lek leki lekow lekami lekach lekiem leku lekom
 lokal: lokal lokalu lokalem lokale lokali lokalach lokalom lokalami
 lat: lat lata latach latom latami
+lato: lato latem lecie
 ludz: ludzie ludzi ludziom ludzmi ludziach
 maz: maz meza mezowi mezem mezu mezowie
 miast: miasto miasta miastu miastem miescie miastach
 miejsc: miejsce miejsca miejscu miejscem miejsc miejscach miejscami
 mieszkan: mieszkanie mieszkania mieszkaniu mieszkaniem mieszkan mieszkaniach mieszkaniami mieszkaniom
-mrok: mrok mroku
 mroz: mroz mrozu mrozie mrozy mrozow mrozem mrozach
 noc: noc nocy noca noce nocach nocami
 obiad: obiad obiadu obiadem obiedzie obiady obiadow obiadom obiadami obiadach
@@ -31,7 +28,6 @@ pies: pies psa psu psem psie psy psow psom psami psach
 pieniadz: pieniadz pieniadza pieniadze pieniedzy pieniadzom pieniedzmi pieniadzach
 powiat: powiat powiatu powiatem powiecie powiaty powiatow powiatowi
 reka: reka reke reki rece rak rekom rekami rekach reku
-rok: rok roku rokiem rokowi
 sasiad: sasiad sasiada sasiadowi sasiadem sasiedzie sasiedzi sasiadow sasiadom sasiadami sasiadach
 sad: sad sadu sadowi sadem sadzie sady sadow
 stopien: stopien stopnia stopniu stopniem stopnie stopni stopniom stopniach stopniami
@@ -44,7 +40,6 @@ wies: wies wsi wsia
 zab: zab zeba zeby zebow
 zajeci: zajecie zajecia zajeciu zajeciem zajec zajeciach zajeciami zajeciom
 zyci: zycie zycia zyciu zyciem
-zon: zona zone zony zonie zono
 cial: cialo ciala cialu cialem ciele
 kwiecien: kwiecien kwietnia kwietniu
 opal: opal opalu opalem
