@@ -292,7 +292,7 @@ func TestEntriesMissing(t *testing.T) {
 			o := registertest.Open(t, t.TempDir())
 			k := &clock{t: noon}
 			_, stop := start(t, options(o, k))
-			o.SortMany(c.letters, noon)
+			o.SortMany("a", c.letters, noon)
 			entries := registered(t, o, "rpw", uint64(c.letters))
 			if err := stop(); err != nil {
 				t.Fatal(err)
@@ -305,7 +305,7 @@ func TestEntriesMissing(t *testing.T) {
 				}
 			}
 			start(t, options(o, k))
-			o.SortMany(1, noon)
+			o.SortMany("b", 1, noon)
 			checkRegister(t, o, registered(t, o, "rpw", uint64(c.letters)+1))
 		})
 	}
@@ -366,7 +366,7 @@ func TestRewound(t *testing.T) {
 			o := registertest.Open(t, t.TempDir())
 			k := &clock{t: noon}
 			_, stop := start(t, options(o, k))
-			o.SortMany(10, noon)
+			o.SortMany("a", 10, noon)
 			entries := registered(t, o, "rpw", 10)
 			if err := stop(); err != nil {
 				t.Fatal(err)
@@ -377,7 +377,7 @@ func TestRewound(t *testing.T) {
 				t.Fatal(err)
 			}
 			r, stop := start(t, options(o, k))
-			o.SortMany(3, noon)
+			o.SortMany("b", 3, noon)
 			t.Log(stopped(t, r))
 			if err := stop(); !errors.Is(err, register.ErrRewound) {
 				t.Errorf("Run returned %v", err)

@@ -2,7 +2,10 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"maps"
+	"strings"
 
 	"sekretariat"
 )
@@ -11,9 +14,13 @@ import (
 // conservation of letters: nothing that came in may be missing from the right
 // side (invariant I4).
 type Counts struct {
+	// Whole: the principal sees the register, so that the next four are told.
+	// Others see the letters of their departments alone.
+	Whole    bool
 	Arrived  int // submissions announced
 	Split    int // letters beyond the first of a submission
 	Unsorted int // submissions that wait to be sorted
+	Repeats  int // deliveries that were seen again
 
 	Registered int // letters with a number, cancelled ones too
 	Parked     int
@@ -25,8 +32,7 @@ type Counts struct {
 	Queues    map[sekretariat.DepartmentID]int // routed, taken or done, by owner
 	Open      map[sekretariat.DepartmentID]int // of Queues: not done and not cancelled
 	Masked    int                              // closed to the principal, wherever they are
-	Cancelled int                              // of all registered ones, not subtracted anywhere
-	Repeats   int                              // deliveries that were seen again
+	Cancelled int                              // of the others, not subtracted anywhere
 }
 
 // Balanced tells whether what came in is all there: arrived + split off =
@@ -37,12 +43,39 @@ func (c Counts) Balanced() bool {
 	for _, n := range c.Queues {
 		queues += n
 	}
-	return c.Arrived+c.Split == c.Registered+c.Parked+c.Waiting+c.Unsorted &&
+	return (!c.Whole || c.Arrived+c.Split == c.Registered+c.Parked+c.Waiting+c.Unsorted) &&
 		c.Registered == queues+c.Unread+c.Unrouted+c.Masked
 }
 
-// Counts counts what the principal may see. Submissions and repeats are told
-// to those who may see the register, others see their letters alone.
+// sort is what letters are tallied by: all that decides where one is counted
+// and, but for copies, who may see it.
+type sort struct {
+	status                      sekretariat.Status
+	department                  sekretariat.DepartmentID
+	numbered, closed, cancelled bool
+}
+
+func sortOf(l *sekretariat.Letter) sort {
+	return sort{l.Status, l.Department, !l.Number.IsZero(), l.Closed, l.Cancelled}
+}
+
+// open tells whether such a letter is work for its department's queue.
+func (k sort) open() bool {
+	return !k.cancelled && (k.status == sekretariat.StatusRouted || k.status == sekretariat.StatusTaken)
+}
+
+// letter is such a letter of a centre, as far as MaySee asks.
+func (k sort) letter(c sekretariat.CentreID) sekretariat.Letter {
+	l := sekretariat.Letter{Centre: c, Department: k.department, Closed: k.closed}
+	if k.numbered {
+		l.Number.N = 1
+	}
+	return l
+}
+
+const sorts = "l.status, l.department, %s, l.closed, l.cancelled, %s"
+
+// Counts counts what the principal may see.
 func (x *Index) Counts(ctx context.Context, p sekretariat.Principal) (Counts, error) {
 	c := Counts{Queues: map[sekretariat.DepartmentID]int{}, Open: map[sekretariat.DepartmentID]int{}}
 	// One transaction, so that the sums are of one moment.
@@ -51,81 +84,129 @@ func (x *Index) Counts(ctx context.Context, p sekretariat.Principal) (Counts, er
 		return c, fmt.Errorf("count letters: %w", err)
 	}
 	defer tx.Rollback()
-	s := x.see(p)
-	rows, err := tx.QueryContext(ctx, `SELECT `+s.level()+` AS level, l.status, l.department, l.n > 0, l.open, l.cancelled, COUNT(*)
-		FROM letter l WHERE `+s.visible()+` GROUP BY 1, 2, 3, 4, 5, 6`, append(append([]any{}, s.args...), s.args...)...)
-	if err != nil {
-		return c, fmt.Errorf("count letters: %w", err)
-	}
-	defer rows.Close()
 	letters := 0
-	for rows.Next() {
-		var g group
-		if err := rows.Scan(&g.view, &g.status, &g.department, &g.numbered, &g.open, &g.cancelled, &g.n); err != nil {
-			return c, fmt.Errorf("count letters: %w", err)
+	see := func(k sort, v sekretariat.View, n int) {
+		if v != sekretariat.Hidden {
+			c.add(k, v, n)
+			letters += n
 		}
-		letters += g.n
-		c.add(g)
 	}
-	if err := rows.Err(); err != nil {
+	err = each(ctx, tx, "SELECT "+fmt.Sprintf(sorts, "l.numbered", "l.letters")+" FROM tally l WHERE l.letters <> 0", nil, func(k sort, n int) {
+		see(k, sekretariat.MaySee(p, k.letter(x.centre)), n)
+	})
+	if err != nil {
 		return c, fmt.Errorf("count letters: %w", err)
 	}
-	var sorted int
-	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT DISTINCT l.submission FROM letter l WHERE "+s.visible()+")", s.args...).Scan(&sorted)
-	if err == nil {
-		// Letters without an announcement must show as an imbalance.
-		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM submission b WHERE b.intake = 1 AND
-			EXISTS (SELECT 1 FROM letter l WHERE l.submission = b.id AND `+s.visible()+")", s.args...).Scan(&c.Arrived)
+	if err := x.countCopies(ctx, tx, p, see); err != nil {
+		return c, fmt.Errorf("count copies: %w", err)
 	}
-	c.Split = letters - sorted
-	if err == nil && p.Centre == x.centre && (p.Register || p.Admin) {
-		err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM submission WHERE intake = 1 AND sorted = 0").Scan(&c.Unsorted)
-		if err == nil {
-			err = tx.QueryRowContext(ctx, "SELECT COALESCE(SUM(seen), 0) FROM submission").Scan(&c.Repeats)
+	for _, queues := range []map[sekretariat.DepartmentID]int{c.Queues, c.Open} {
+		maps.DeleteFunc(queues, func(_ sekretariat.DepartmentID, n int) bool { return n == 0 })
+	}
+	if p.Centre == x.centre && (p.Register || p.Admin) {
+		if err := x.countSubmissions(ctx, tx, p, &c, letters); err != nil {
+			return c, fmt.Errorf("count submissions: %w", err)
 		}
 	}
-	if err != nil {
-		return c, fmt.Errorf("count submissions: %w", err)
-	}
-	c.Arrived += c.Unsorted
 	return c, nil
 }
 
-// group is one line of the counting query.
-type group struct {
-	view                      sekretariat.View
-	status                    sekretariat.Status
-	department                sekretariat.DepartmentID
-	numbered, open, cancelled bool
-	n                         int
+// countCopies moves the letters that the principal sees in full only because a
+// department of theirs has a copy.
+func (x *Index) countCopies(ctx context.Context, tx *sql.Tx, p sekretariat.Principal, see func(sort, sekretariat.View, int)) error {
+	if p.Centre != x.centre || p.Register || len(p.Departments) == 0 {
+		return nil // who sees the register sees every open letter anyhow
+	}
+	in := "(?" + strings.Repeat(",?", len(p.Departments)-1) + ")"
+	var args []any
+	for range 2 {
+		for _, d := range p.Departments {
+			args = append(args, string(d))
+		}
+	}
+	query := "SELECT " + fmt.Sprintf(sorts, "l.n > 0", "COUNT(*)") + ` FROM letter l
+		WHERE l.closed = 0 AND l.id IN (SELECT letter FROM copy WHERE department IN ` + in + `)
+		AND NOT (l.department <> '' AND l.department IN ` + in + ") GROUP BY 1, 2, 3, 4, 5"
+	return each(ctx, tx, query, args, func(k sort, n int) {
+		see(k, sekretariat.MaySee(p, k.letter(x.centre)), -n)
+		see(k, sekretariat.Full, n)
+	})
 }
 
-func (c *Counts) add(g group) {
-	if !g.numbered {
-		if g.status == sekretariat.StatusParked {
-			c.Parked += g.n
+// each calls f for each line of a counting query.
+func each(ctx context.Context, tx *sql.Tx, query string, args []any, f func(sort, int)) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k sort
+		var n int
+		if err := rows.Scan(&k.status, &k.department, &k.numbered, &k.closed, &k.cancelled, &n); err != nil {
+			return err
+		}
+		f(k, n)
+	}
+	return rows.Err()
+}
+
+// countSubmissions counts what came in, without what the principal may not
+// know of: letters is how many they see.
+func (x *Index) countSubmissions(ctx context.Context, tx *sql.Tx, p sekretariat.Principal, c *Counts, letters int) error {
+	s := x.see(p)
+	var total, unannounced, strange, hidden int
+	for _, q := range []struct {
+		to    *int
+		query string
+		args  []any
+	}{
+		{&total, "SELECT COUNT(*) FROM submission", nil},
+		{&unannounced, "SELECT COUNT(*) FROM submission WHERE intake = 0", nil},
+		{&strange, "SELECT COUNT(*) FROM submission WHERE intake = 0 AND sorted = 1", nil}, // must show as an imbalance
+		{&c.Unsorted, "SELECT COUNT(*) FROM submission WHERE intake = 1 AND sorted = 0", nil},
+		{&c.Repeats, "SELECT COALESCE(SUM(seen), 0) FROM submission WHERE seen > 0", nil},
+		{&hidden, `SELECT COUNT(*) FROM (SELECT DISTINCT submission FROM letter WHERE n = 0) h
+			WHERE NOT EXISTS (SELECT 1 FROM letter l WHERE l.submission = h.submission AND ` + s.visible() + ")", s.args},
+	} {
+		if err := tx.QueryRowContext(ctx, q.query, q.args...).Scan(q.to); err != nil {
+			return err
+		}
+	}
+	announced := total - unannounced
+	sorted := announced - c.Unsorted + strange
+	c.Whole = true
+	c.Arrived = announced - hidden
+	c.Split = letters - (sorted - hidden)
+	return nil
+}
+
+func (c *Counts) add(k sort, v sekretariat.View, n int) {
+	if !k.numbered {
+		if k.status == sekretariat.StatusParked {
+			c.Parked += n
 		} else {
-			c.Waiting += g.n
+			c.Waiting += n
 		}
 		return
 	}
-	c.Registered += g.n
-	if g.view != sekretariat.Full {
-		c.Masked += g.n
+	c.Registered += n
+	if v != sekretariat.Full {
+		c.Masked += n
 		return
 	}
-	if g.cancelled {
-		c.Cancelled += g.n
+	if k.cancelled {
+		c.Cancelled += n
 	}
-	switch g.status {
+	switch k.status {
 	case sekretariat.StatusRouted, sekretariat.StatusTaken, sekretariat.StatusDone:
-		c.Queues[g.department] += g.n
-		if g.open {
-			c.Open[g.department] += g.n
+		c.Queues[k.department] += n
+		if k.open() {
+			c.Open[k.department] += n
 		}
 	case sekretariat.StatusRead:
-		c.Unrouted += g.n
+		c.Unrouted += n
 	default:
-		c.Unread += g.n
+		c.Unread += n
 	}
 }

@@ -142,12 +142,12 @@ func (x *Index) ByNumber(ctx context.Context, p sekretariat.Principal, n sekreta
 }
 
 // Register lists registered letters, the newest year first, by series, the
-// highest number first, or with Filter.Oldest the other way round. The string is the After of the next page, "" at the
+// highest number first, or with Filter.Oldest all the other way round. The string is the After of the next page, "" at the
 // end.
 func (x *Index) Register(ctx context.Context, p sekretariat.Principal, f Filter, page Page) ([]Row, string, error) {
 	s := x.see(p)
-	q := query{where: []string{"l.n > 0"}, order: "l.year DESC, l.series ASC, l.n DESC"}
-	beyond := "(l.year < ? OR l.year = ? AND (l.series > ? OR l.series = ? AND l.n < ?))"
+	q := query{where: []string{"l.n > 0"}, order: "l.year DESC, l.series DESC, l.n DESC"}
+	beyond := "(l.year < ? OR l.year = ? AND (l.series < ? OR l.series = ? AND l.n < ?))"
 	if f.Oldest {
 		q.order = "l.year ASC, l.series ASC, l.n ASC"
 		beyond = "(l.year > ? OR l.year = ? AND (l.series > ? OR l.series = ? AND l.n > ?))"

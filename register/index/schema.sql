@@ -2,6 +2,7 @@ DROP TABLE IF EXISTS meta;
 DROP TABLE IF EXISTS stream;
 DROP TABLE IF EXISTS submission;
 DROP TABLE IF EXISTS letter;
+DROP TABLE IF EXISTS tally;
 DROP TABLE IF EXISTS copy;
 DROP TABLE IF EXISTS queue;
 DROP TABLE IF EXISTS access;
@@ -20,6 +21,8 @@ CREATE TABLE submission (
   seen   INTEGER NOT NULL DEFAULT 0 -- repeats of the delivery
 ) WITHOUT ROWID;
 CREATE INDEX submission_waiting ON submission(id) WHERE intake = 1 AND sorted = 0;
+CREATE INDEX submission_strange ON submission(sorted) WHERE intake = 0;
+CREATE INDEX submission_seen ON submission(seen) WHERE seen > 0;
 
 -- One row per letter: the columns that questions are asked by, and the folded
 -- letter as JSON.
@@ -50,7 +53,19 @@ CREATE TABLE letter (
 CREATE INDEX letter_number ON letter(year, series, n) WHERE n > 0;
 CREATE INDEX letter_queue ON letter(department, open, urgent, received, id);
 CREATE INDEX letter_parked ON letter(received, id) WHERE status = 'parked';
-CREATE INDEX letter_counts ON letter(status, closed, department, n, open);
+CREATE INDEX letter_unnumbered ON letter(submission) WHERE n = 0;
+
+-- How many letters there are of each sort, kept in the transaction that writes
+-- the letters, so that counting does not read them all.
+CREATE TABLE tally (
+  status     TEXT    NOT NULL,
+  department TEXT    NOT NULL,
+  numbered   INTEGER NOT NULL,
+  closed     INTEGER NOT NULL,
+  cancelled  INTEGER NOT NULL,
+  letters    INTEGER NOT NULL,
+  PRIMARY KEY (status, department, numbered, closed, cancelled)
+) WITHOUT ROWID;
 
 -- Departments that hold a copy for information, of the decision in force.
 CREATE TABLE copy (letter INTEGER NOT NULL, department TEXT NOT NULL, PRIMARY KEY (letter, department)) WITHOUT ROWID;

@@ -23,12 +23,13 @@ type writer struct {
 	begun, done, undone                  *sql.Stmt
 	arrived, sorted, seen, load, save    *sql.Stmt
 	uncopy, copy, queue, withdraw, visit *sql.Stmt
-	mark                                 *sql.Stmt
+	mark, tally                          *sql.Stmt
 
 	known   map[string]*folded // by submission
 	letters int                // in known
 	dirty   []*row
 	marks   map[ledger.StreamName]ledger.Stored // newest applied in this transaction
+	tallied map[sort]int                        // changes of the tally in this transaction
 }
 
 // cached bounds the folded letters kept in memory.
@@ -45,6 +46,7 @@ type row struct {
 	letter       *sekretariat.Letter
 	sorted, read int64
 	dirty        bool
+	saved        *sort // as what it was tallied last, nil: never
 }
 
 // Statements run without a deadline of their own: a context that can end costs
@@ -56,7 +58,7 @@ func (x *Index) newWriter(ctx context.Context) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{x: x, conn: conn, marks: map[ledger.StreamName]ledger.Stored{}}
+	w := &writer{x: x, conn: conn, marks: map[ledger.StreamName]ledger.Stored{}, tallied: map[sort]int{}}
 	w.forget()
 	for _, s := range []struct {
 		to    **sql.Stmt
@@ -80,6 +82,8 @@ func (x *Index) newWriter(ctx context.Context) (*writer, error) {
 		{&w.withdraw, `INSERT INTO queue(submission, part, revision, department, copy, queued, withdrawn) VALUES(?,?,?,?,0,0,?)
 			ON CONFLICT DO UPDATE SET withdrawn = excluded.withdrawn`},
 		{&w.visit, "INSERT OR REPLACE INTO access(seq, submission, part, principal, action, allowed, at) VALUES(?,?,?,?,?,?,?)"},
+		{&w.tally, `INSERT INTO tally(status, department, numbered, closed, cancelled, letters) VALUES(?,?,?,?,?,?)
+			ON CONFLICT DO UPDATE SET letters = letters + excluded.letters`},
 		{&w.mark, "INSERT INTO stream(name, seq, event) VALUES(?,?,?) ON CONFLICT(name) DO UPDATE SET seq=excluded.seq, event=excluded.event"},
 	} {
 		if *s.to, err = conn.PrepareContext(ctx, s.query); err != nil {
@@ -105,6 +109,7 @@ func (w *writer) rollback() {
 func (w *writer) forget() {
 	w.known, w.letters, w.dirty = map[string]*folded{}, 0, nil
 	clear(w.marks)
+	clear(w.tallied)
 }
 
 // commit writes the changed letters and the marks, and tells who waits.
@@ -121,6 +126,7 @@ func (w *writer) commit() error {
 		w.x.mark(stream).set(s.Seq)
 	}
 	clear(w.marks)
+	clear(w.tallied)
 	if w.letters > cached || len(w.known) > cached {
 		w.forget()
 	}
@@ -135,6 +141,14 @@ func (w *writer) flush() error {
 		r.dirty = false
 	}
 	w.dirty = w.dirty[:0]
+	for k, n := range w.tallied {
+		if n == 0 {
+			continue
+		}
+		if _, err := w.tally.ExecContext(forever, string(k.status), string(k.department), k.numbered, k.closed, k.cancelled, n); err != nil {
+			return err
+		}
+	}
 	for stream, s := range w.marks {
 		if _, err := w.mark.ExecContext(forever, string(stream), int64(s.Seq), s.Event.ID); err != nil {
 			return err
@@ -153,9 +167,14 @@ func (w *writer) saveRow(r *row) error {
 	if err != nil {
 		return err
 	}
-	open := !l.Cancelled && (l.Status == sekretariat.StatusRouted || l.Status == sekretariat.StatusTaken)
+	now := sortOf(l)
+	if r.saved != nil {
+		w.tallied[*r.saved]--
+	}
+	w.tallied[now]++
+	r.saved = &now
 	if _, err := w.save.ExecContext(forever, id, l.ID.Part(), string(l.Series), l.Number.Year, l.Number.N, string(l.Status),
-		string(l.Arrived.Kind), string(l.Department), l.Closed, l.Cancelled, open, l.Decision.Urgency.Lane() == "urgent",
+		string(l.Arrived.Kind), string(l.Department), l.Closed, l.Cancelled, now.open(), l.Decision.Urgency.Lane() == "urgent",
 		millis(l.Arrived.Arrived.At), millis(l.Arrived.Received), r.sorted, millis(l.Registered), r.read, millis(l.Routed), l.Revision, state); err != nil {
 		return err
 	}
@@ -371,6 +390,8 @@ func (w *writer) get(s sekretariat.SubmissionID) (*folded, error) {
 		if f.state.Letters == nil {
 			f.state.Letters = map[int]*sekretariat.Letter{}
 		}
+		saved := sortOf(r.letter)
+		r.saved = &saved
 		part := r.letter.ID.Part()
 		f.rows[part], f.state.Letters[part] = r, r.letter
 		w.letters++

@@ -33,7 +33,6 @@ type Office struct {
 	Vault  *storage.Vault
 	Logger zerolog.Logger
 
-	n      int
 	driver [2]*dir.Driver
 	open   bool
 }
@@ -179,17 +178,15 @@ func (o *Office) sort(a sekretariat.ArrivedData, letters []sekretariat.SortedLet
 		sekretariat.SortedData{Arrived: a, Letters: letters})
 }
 
-// SortMany sorts n announced submissions of one letter each, without bodies,
-// many at once.
-func (o *Office) SortMany(n int, at time.Time) {
+// SortMany sorts n submissions of one letter each that were neither stored nor
+// announced, many at once. The prefix tells several calls apart.
+func (o *Office) SortMany(prefix string, n int, at time.Time) {
 	o.T.Helper()
 	var g errgroup.Group
 	g.SetLimit(200)
-	for range n {
-		o.n++
-		name := fmt.Sprintf("%s-%d", filepath.Base(o.Dir), o.n)
+	for i := range n {
 		g.Go(func() error {
-			_, err := o.sort(Announced(name, at), nil)
+			_, err := o.sort(Announced(fmt.Sprint(prefix, i), at), nil)
 			return err
 		})
 	}
