@@ -5,7 +5,7 @@
 // of forms or of what a signature is worth: it says what was signed, by which
 // certificate, and whether the numbers are right. It stands on the standard
 // library (and the code pages of x/text), because no library at hand verified
-// even one of our samples (docs/decisions).
+// even one of our samples.
 package xmlsec
 
 import (

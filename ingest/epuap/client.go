@@ -146,7 +146,11 @@ func faulty(f *soapFault, skewed bool) error {
 // sensible refuses what cannot be an answer of the service before it is read:
 // redirects, proxies that want a login, maintenance pages.
 func sensible(resp *http.Response) error {
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusInternalServerError {
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusInternalServerError:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return trouble(codeRefused, fmt.Errorf("HTTP %d", resp.StatusCode))
+	default:
 		return trouble(codePlatform, fmt.Errorf("HTTP %d", resp.StatusCode))
 	}
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
