@@ -323,10 +323,12 @@ func (s *segmentReader) frame(res *scan, end int64) (int64, error) {
 	if len(bad) == 0 {
 		return next, nil
 	}
-	// A frame that is not whole was acknowledged only if something was written
+	// A frame that is not whole was acknowledged only if another was written
 	// after it.
-	if next >= end && s.limit < 0 {
-		return -1, nil
+	if s.limit < 0 {
+		if after, err := s.nextFrame(res.Header.Salt, next, end); err != nil || after < 0 {
+			return -1, err
+		}
 	}
 	res.Damage = append(res.Damage, bad...)
 	return next, nil

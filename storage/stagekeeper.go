@@ -5,14 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
-
-// fewKeys is up to how many objects of a log file are made safe by name; with
-// more the driver flushes everything.
-const fewKeys = 16
 
 // keeperTick is how often the keeper looks at the log.
 const keeperTick = time.Second
@@ -124,7 +119,7 @@ func (k *keeper) trim(ctx context.Context) error {
 	if len(segs) == 0 {
 		return nil
 	}
-	if err := k.makeSafe(ctx, segs); err != nil {
+	if safe, err := k.makeSafe(ctx, segs); err != nil || !safe {
 		return err
 	}
 	for _, seg := range segs {
@@ -164,183 +159,4 @@ func (k *keeper) remove(seg *segment) error {
 		}
 	}
 	return nil
-}
-
-// makeSafe returns nil once the drivers say that the segments' objects are on
-// stable storage.
-func (k *keeper) makeSafe(ctx context.Context, segs []*segment) error {
-	keys, err := k.keys(segs)
-	if err != nil {
-		return err
-	}
-	for t, d := range k.s.drivers {
-		if d == nil || (keys != nil && len(keys[t]) == 0) {
-			continue
-		}
-		var names []string
-		if keys != nil {
-			names = keys[t]
-		}
-		err := d.Sync(ctx, names)
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrDamaged) {
-			k.s.log.Error().Err(err).Msg("the object store lost objects that it had taken; putting them again from the staging log")
-			if rerr := k.repair(ctx, segs); rerr != nil {
-				return errors.Join(err, rerr)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keys returns the segments' keys by target, or nil for "everything" when
-// there are many and the driver can flush everything.
-func (k *keeper) keys(segs []*segment) ([][]string, error) {
-	keys := make([][]string, targets)
-	n := 0
-	for _, seg := range segs {
-		n += seg.entries
-	}
-	if k.s.settle == 0 && n > fewKeys {
-		return nil, nil
-	}
-	last := map[tkey]op{}
-	for _, seg := range segs {
-		_, err := k.s.scanSegment(seg.file(), false, func(r found) error {
-			if r.Op != opDone {
-				last[r.tkey()] = r.Op
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	for key, op := range last {
-		if op != opDelete {
-			keys[key.t] = append(keys[key.t], key.key)
-		}
-	}
-	return keys, nil
-}
-
-func (seg *segment) file() *logFile {
-	return &logFile{segment: segment{id: seg.id, path: seg.path}, size: seg.length, limit: seg.length}
-}
-
-// repair puts the newest state of the segments' objects again, where it is
-// theirs.
-func (k *keeper) repair(ctx context.Context, segs []*segment) error {
-	s := k.s
-	s.mu.Lock()
-	s.fresh = map[tkey]bool{}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.fresh = nil
-		s.mu.Unlock()
-	}()
-	if err := k.rotate(ctx); err != nil {
-		return err
-	}
-	newest, done, err := k.newest()
-	if err != nil {
-		return err
-	}
-	for _, seg := range segs {
-		f, err := os.Open(seg.path)
-		if err != nil {
-			return err
-		}
-		_, err = s.scanSegment(seg.file(), false, func(r found) error {
-			n, known := done[r.Group]
-			if r.Op == opDone || newest[r.tkey()] != (place{seg.id, r.At}) || (known && int(r.Index) >= n) {
-				return nil
-			}
-			return k.again(ctx, seg, f, r)
-		})
-		if err = errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("repair from %s: %w", filepath.Base(seg.path), err)
-		}
-		s.mu.Lock()
-		seg.moved = s.o.Clock()
-		s.mu.Unlock()
-	}
-	return nil
-}
-
-type place struct {
-	segment uint64
-	at      int64
-}
-
-// newest finds the last entry of every key in the closed segments, and how far
-// the groups of shared mode came.
-func (k *keeper) newest() (map[tkey]place, map[uint64]int, error) {
-	k.mu.Lock()
-	var all []*segment
-	for _, seg := range k.segs {
-		if k.closed[seg] {
-			all = append(all, seg)
-		}
-	}
-	k.mu.Unlock()
-	newest, done := map[tkey]place{}, map[uint64]int{}
-	for _, seg := range all {
-		_, err := k.s.scanSegment(seg.file(), false, func(r found) error {
-			if r.Op == opDone {
-				done[r.Group] = int(r.Index)
-			} else {
-				newest[r.tkey()] = place{seg.id, r.At}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	return newest, done, nil
-}
-
-// again puts one object again, unless something newer is on its way. With the
-// key reserved nothing newer can come in between.
-func (k *keeper) again(ctx context.Context, seg *segment, f *os.File, r found) error {
-	s, key := k.s, []tkey{r.tkey()}
-	if err := s.reserve(ctx, key); err != nil {
-		return err
-	}
-	defer s.release(key)
-	s.mu.Lock()
-	newer := s.fresh[r.tkey()] || s.pending[r.tkey()] != nil
-	s.mu.Unlock()
-	if newer {
-		return nil
-	}
-	if s.settle > 0 && r.Op != opDelete {
-		err := s.drivers[r.Target].Sync(ctx, []string{r.Key})
-		if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged) {
-			return err
-		}
-	}
-	e := &entry{record: r.record, segment: seg, repeated: true}
-	if n := r.inline(); n > 0 {
-		e.body = make([]byte, n)
-		if _, err := f.ReadAt(e.body, r.At); err != nil {
-			return err
-		}
-	}
-	return s.persist(r.record, func() error { return s.putAgain(e) }, func() bool { return ctx.Err() == nil })
-}
-
-func (s *Staged) putAgain(e *entry) error {
-	if !s.o.Shared {
-		return s.deliver(e)
-	}
-	err := s.deliverShared(e)
-	if errors.Is(err, ErrExists) {
-		return nil // somebody else's object is there: not ours to replace
-	}
-	return err
 }

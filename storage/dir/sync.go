@@ -17,13 +17,15 @@ import (
 const fewKeys = 16
 
 // Sync implements storage.Store: afterwards the objects put before the call
-// survive a power failure. A key without object is ErrNotFound when keys are
+// survive a power failure. If the disk fails, it returns ErrDamaged: the
+// kernel may have dropped what it could not write, so a second Sync proves
+// nothing and the objects must be put again. A key without object is ErrNotFound when keys are
 // few; with many keys, or none, the whole file system is flushed and single
 // keys are not looked at.
 func (d *Driver) Sync(ctx context.Context, keys []string) error {
 	if len(keys) == 0 || len(keys) > fewKeys {
 		if err := ignoringEINTR(func() error { return unix.Syncfs(d.rootFD) }); err != nil {
-			return fmt.Errorf("flush the file system of %s: %w", d.root, err)
+			return fmt.Errorf("flush the file system of %s: %w: %w", d.root, storage.ErrDamaged, err)
 		}
 		return nil
 	}
@@ -36,7 +38,7 @@ func (d *Driver) Sync(ctx context.Context, keys []string) error {
 			return err
 		}
 		if err := fsyncPath(filepath.Join(d.root, key)); err != nil {
-			return wrap("sync", key, err)
+			return lost(wrap("sync", key, err))
 		}
 		for f := parent(key); !folders[f]; f = parent(f) {
 			folders[f] = true
@@ -44,10 +46,17 @@ func (d *Driver) Sync(ctx context.Context, keys []string) error {
 	}
 	for f := range folders {
 		if err := d.syncFolder(f); err != nil {
-			return fmt.Errorf("sync folder %s: %w", f, err)
+			return lost(fmt.Errorf("sync folder %s: %w", f, err))
 		}
 	}
 	return nil
+}
+
+func lost(err error) error {
+	if errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", storage.ErrDamaged, err)
 }
 
 func (d *Driver) syncFolder(folder string) error {
