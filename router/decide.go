@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 
 	"sekretariat"
 )
@@ -180,7 +181,9 @@ func unsure(list []candidate, c content, reading sekretariat.Reading) string {
 
 // encrypted tells whether the reader met something locked.
 func encrypted(r sekretariat.Reading) bool {
-	return slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool { return hasPrefix(f.Code, []string{"encrypted", "password"}) })
+	return slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool { // "encrypted", "smime-encrypted", …
+		return strings.Contains(f.Code, "encrypted")
+	})
 }
 
 // confidence is the chance that the points alone give, shared with the

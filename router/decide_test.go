@@ -199,8 +199,8 @@ func TestFallbackCodes(t *testing.T) {
 	unreadable := letter("", "")
 	unreadable.Reading.Outcome = sekretariat.ReadUnreadable
 	locked := letter("", "")
-	locked.Reading.Findings = []sekretariat.Finding{{Code: "encrypted-pdf"}}
-	auto := letter("Re: opał", "Jestem na urlopie.")
+	locked.Reading.Findings = []sekretariat.Finding{{Code: "smime-encrypted"}}
+	auto := letter("Re: sprawa", "Jestem na urlopie, a opał wyda kolega.")
 	auto.Reading.Auto = "auto-reply"
 	for want, f := range map[string]Facts{
 		"nothing":    letter("Dzień dobry", "Do widzenia"),
@@ -214,8 +214,12 @@ func TestFallbackCodes(t *testing.T) {
 			t.Errorf("%s: %s with evidence %v", want, d.Department, d.Evidence)
 		}
 	}
-	if d := r.Decide(auto); d.Department != sekretariat.Sekretariat && d.Rule != "opal" {
-		t.Errorf("automatic reply: %+v", d)
+	if d := r.Decide(auto); d.Department != sekretariat.Sekretariat || d.Rule != ruleAuto {
+		t.Errorf("automatic reply: %s by %s", d.Department, d.Rule)
+	}
+	auto.Reading.Auto = "auto-generated"
+	if d := r.Decide(auto); d.Department != "pomoc" {
+		t.Errorf("a system's notice about a citizen: %s by %s", d.Department, d.Rule)
 	}
 }
 

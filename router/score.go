@@ -24,7 +24,10 @@ var (
 	casePoints    = points(0.96)
 	accountPoints = points(0.40)
 	namedPoints   = points(0.30)
-	autoPoints    = points(0.80)
+	autoPoints    = points(0.85)
+	// systemPoints: a system's notice ("auto-generated") may well be about a
+	// citizen.
+	systemPoints = points(0.45)
 )
 
 const (
@@ -174,7 +177,11 @@ func (r *Router) phraseEvidence(ev []sekretariat.Evidence, u *rule, marks []uint
 func (r *Router) other(f Facts, marks []uint8, cases []string) []reason {
 	var out []reason
 	if f.Reading.Auto != "" {
-		out = append(out, reason{rule: ruleAuto, place: place{label: string(sekretariat.Sekretariat)}, points: autoPoints})
+		worth := autoPoints
+		if f.Reading.Auto == "auto-generated" {
+			worth = systemPoints
+		}
+		out = append(out, reason{rule: ruleAuto, place: place{label: string(sekretariat.Sekretariat)}, points: worth})
 	}
 	for _, c := range cases {
 		if i := slices.IndexFunc(r.symbols, func(s symbol) bool { return prefixOf(s.folded, c) }); i >= 0 {
