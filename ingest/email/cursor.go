@@ -21,6 +21,9 @@ import (
 // listed but read again from the first on.
 const maxOpen = 2000
 
+// maxCursorOpen bounds what a cursor that was damaged may ask to hold in memory.
+const maxCursorOpen = 1_000_000
+
 // remembered is how many of the newest messages are kept to recognise a server
 // that gave their UIDs to others.
 const remembered = 32
@@ -129,7 +132,7 @@ func decodeCursor(raw []byte, k *cursor) ([]imap.UID, error) {
 		if err := errors.Join(err1, err2); err != nil {
 			return nil, err
 		}
-		if a == 0 || b < a || b > uint64(k.High) {
+		if a == 0 || b < a || b > uint64(k.High) || b-a >= uint64(maxCursorOpen-len(open)) {
 			return nil, fmt.Errorf("open messages %s", part)
 		}
 		for u := a; u <= b; u++ {

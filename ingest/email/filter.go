@@ -13,6 +13,7 @@ import (
 // Bounds of what a server may say outside message bodies.
 const (
 	maxResponse     = 16 << 20 // octets of one response without literals: SEARCH of a million messages
+	maxText         = 64 << 10 // one that ends in text for people
 	maxSmallLiteral = 64 << 10 // a literal that is no message body
 )
 
@@ -81,8 +82,8 @@ func (f *filter) piece() error {
 		f.drop = unwanted(b, whole)
 	}
 	f.length += len(b)
-	if f.length > maxResponse {
-		return fmt.Errorf("mail server sends a response of more than %d octets", maxResponse)
+	if f.length > maxResponse || f.text && f.length > maxText {
+		return fmt.Errorf("mail server sends a response of more than %d octets", f.length-len(b))
 	}
 	if !f.drop {
 		f.out = b

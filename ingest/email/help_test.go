@@ -181,7 +181,7 @@ func (d *drawer) SetCursor(_ context.Context, name string, value []byte) error {
 // quick are limits fit for tests.
 func quick() tuning {
 	q := defaultTuning
-	q.silence = 5 * time.Second
+	q.silence = 30 * time.Second
 	q.retry = [2]time.Duration{2 * time.Millisecond, 50 * time.Millisecond}
 	q.refused = [2]time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
 	q.password = 5 * time.Millisecond

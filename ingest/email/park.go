@@ -73,10 +73,7 @@ func (f *folder) note(g facts, reason sekretariat.ParkReason) string {
 		where += ", wpłynęła " + g.arrived.In(sekretariat.Warsaw()).Format("02.01.2006 o 15:04:05")
 	}
 	if reason == sekretariat.ParkOversize {
-		return fmt.Sprintf("Wiadomość jest za duża, aby ją pobrać: %s, granica wynosi %s. %s. Otwórz ją w programie pocztowym i zarejestruj ręcznie.\n",
-			megabytes(g.size), megabytes(f.c.opt.MaxSize), where)
+		return fmt.Sprintf("Wiadomość jest za duża, aby ją pobrać (%d MB). %s. Otwórz ją w programie pocztowym i zarejestruj ręcznie.\n", (g.size+1<<20-1)>>20, where)
 	}
 	return fmt.Sprintf("Serwer pocztowy nie potrafi wydać wiadomości, mimo kilku prób. %s. Otwórz ją w poczcie przez przeglądarkę (webmail); jeśli da się ją odczytać, zarejestruj ręcznie. Program ponowi próbę sam.\n", where)
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%d MB", (n+1<<20-1)>>20) }

@@ -113,7 +113,7 @@ func TestConnectionCutAnywhere(t *testing.T) {
 			return unspoiled()
 		})
 		o := newOffice(t, p.addr)
-		o.mailbox.User, o.tune.step, o.tune.confirm, o.tune.silence = user, 5, 5, 100*time.Millisecond
+		o.mailbox.User, o.tune.step, o.tune.confirm, o.tune.silence = user, 5, 5, 300*time.Millisecond
 		c, stop := o.run()
 		o.until("all moved", func() bool {
 			files, err := s.Files(user, "INBOX")
@@ -155,7 +155,7 @@ func TestBadLine(t *testing.T) {
 		return spoiled{up: random.Int64N(60_000), down: -1, stall: random.IntN(20) == 0}
 	})
 	o := newOffice(t, p.addr)
-	o.tune.silence, o.tune.step = 100*time.Millisecond, 20
+	o.tune.silence, o.tune.step = 300*time.Millisecond, 20
 	_, stop := o.run()
 	o.until("all moved", func() bool { return inFolder(t, s, "INBOX") == 0 && o.shelf.count() == 300 })
 	stop()
