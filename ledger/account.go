@@ -156,7 +156,7 @@ func sameAccount(a, b *jwt.AccountClaims) bool {
 func (l *Ledger) system(ctx context.Context) (*conn, error) {
 	url, o := l.o.URL, l.external(filepath.Join(l.secrets, fileSystemCreds))
 	if l.embedded != nil {
-		url, o = "", append(o, nats.InProcessServer(l.embedded.server))
+		url, o = "", append(o, nats.InProcessServer(l.embedded))
 	}
 	c, err := connect(l.life, url, "_INBOX.system", l.log, o...)
 	if err != nil {
@@ -315,7 +315,7 @@ func (l *Ledger) Revoke(ctx context.Context, user string) error {
 		return fmt.Errorf("revoking %s: %w", user, err)
 	}
 	now := []byte(time.Now().UTC().Add(time.Second).Format(time.RFC3339)) // not before what was issued in this second
-	if _, err := l.Claim(ctx, revokedKey(k.Centre, k.Department, user), now); err != nil {
+	if _, err := l.claim(ctx, revokedKey(k.Centre, k.Department, user), now); err != nil {
 		return fmt.Errorf("revoking %s: %w", user, err)
 	}
 	if err := l.publishAccount(ctx, k.Centre, k.Department); err != nil {

@@ -32,7 +32,7 @@ func (g *centreLog) WorkInOrder(ctx context.Context, s StreamName, group string,
 	o = o.withDefaults()
 	name := "work." + string(g.centre) + "." + strings.ToLower(string(s)) + "." + group
 	err := g.l.alone(ctx, name, o.Wait, func(ctx context.Context) error {
-		return g.inOrder(ctx, s, name, o.Concurrency, h)
+		return g.inOrder(ctx, s, group, name, o.Concurrency, h)
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -44,7 +44,7 @@ func (g *centreLog) WorkInOrder(ctx context.Context, s StreamName, group string,
 // got a lost one back, until ctx ends or fn fails otherwise.
 func (l *Ledger) alone(ctx context.Context, name string, ttl time.Duration, fn func(context.Context) error) error {
 	for {
-		lease, err := l.Lease(ctx, name, ttl)
+		lease, err := l.lease(ctx, name, ttl)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (l *Ledger) alone(ctx context.Context, name string, ttl time.Duration, fn f
 
 // inOrder works from the cursor on for as long as ctx, which ends with the
 // lease, lasts.
-func (g *centreLog) inOrder(ctx context.Context, s StreamName, cursor string, most int, h func(context.Context, []Stored) error) error {
+func (g *centreLog) inOrder(ctx context.Context, s StreamName, group, cursor string, most int, h func(context.Context, []Stored) error) error {
 	pos, rev, err := g.l.position(ctx, cursor)
 	if err != nil {
 		return err
@@ -76,12 +76,12 @@ func (g *centreLog) inOrder(ctx context.Context, s StreamName, cursor string, mo
 	}
 	defer r.close()
 	for {
-		run, err := g.run(ctx, r, s, most)
+		run, err := g.run(ctx, r, s, group, most)
 		if err != nil {
 			return err
 		}
 		if len(run) > 0 {
-			if err := g.handleRun(ctx, s, cursor, run, h); err != nil {
+			if err := g.handleRun(ctx, cursor, run, h); err != nil {
 				return err
 			}
 		}
@@ -94,7 +94,7 @@ func (g *centreLog) inOrder(ctx context.Context, s StreamName, cursor string, mo
 
 // position reads a cursor that holds a sequence; 0 if there is none.
 func (l *Ledger) position(ctx context.Context, cursor string) (pos, rev uint64, err error) {
-	v, rev, err := l.Cursor(ctx, cursor)
+	v, rev, err := l.kvGet(ctx, bucketCursors, cursor)
 	if isNotFound(err) {
 		return 0, 0, nil
 	}
@@ -108,7 +108,7 @@ func (l *Ledger) position(ctx context.Context, cursor string) (pos, rev uint64, 
 }
 
 // run waits for one event and takes with it those that are there already.
-func (g *centreLog) run(ctx context.Context, r *reader, s StreamName, most int) ([]Stored, error) {
+func (g *centreLog) run(ctx context.Context, r *reader, s StreamName, group string, most int) ([]Stored, error) {
 	var run []Stored
 	for first := true; len(run) < most && (first || r.ready()); first = false {
 		it, err := r.next(ctx)
@@ -123,7 +123,11 @@ func (g *centreLog) run(ctx context.Context, r *reader, s StreamName, most int) 
 		}
 		st, err := g.stored(s, it.rawMsg)
 		if err != nil {
-			return nil, err
+			g.l.log.Error().Err(err).Str("group", group).Msg("unreadable event passed over")
+			if err := g.bury(ctx, s, group, it.Seq, st, "unreadable"); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		run = append(run, st)
 	}
@@ -131,9 +135,9 @@ func (g *centreLog) run(ctx context.Context, r *reader, s StreamName, most int) 
 }
 
 // handleRun repeats the handler on the same run until it returns nil.
-func (g *centreLog) handleRun(ctx context.Context, s StreamName, cursor string, run []Stored, h func(context.Context, []Stored) error) error {
+func (g *centreLog) handleRun(ctx context.Context, cursor string, run []Stored, h func(context.Context, []Stored) error) error {
 	for d := firstRetry; ; d = min(2*d, maxRetry) {
-		err := h(ctx, run)
+		err := g.l.guarded(cursor, run[0].Event.ID, func() error { return h(ctx, run) })
 		if err == nil {
 			return nil
 		}

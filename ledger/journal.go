@@ -123,7 +123,7 @@ func (j *journal) once(ctx context.Context) error {
 
 // find reads the cursor, or looks for the last object when there is none.
 func (j *journal) find(ctx context.Context) error {
-	v, rev, err := j.g.l.Cursor(ctx, j.cursor)
+	v, rev, err := j.g.l.kvGet(ctx, bucketCursors, j.cursor)
 	j.rev = rev
 	if err == nil {
 		return json.Unmarshal(v, &j.pos)
@@ -293,7 +293,7 @@ func (j *journal) move(ctx context.Context, next uint64, d sekretariat.Digest, a
 func (l *Ledger) JournalBehind(ctx context.Context, c sekretariat.CentreID, s StreamName) (time.Duration, error) {
 	stream := streamOf(c, s)
 	pos := journalPos{Next: 1}
-	v, _, err := l.Cursor(ctx, journalCursor(c, s))
+	v, _, err := l.kvGet(ctx, bucketCursors, journalCursor(c, s))
 	if err == nil {
 		err = json.Unmarshal(v, &pos)
 	}

@@ -100,27 +100,34 @@ func (l *Ledger) kvEach(ctx context.Context, bucket, filter string, fn func(key 
 	}
 }
 
+// appKey keeps the names that callers choose apart from our own.
+func appKey(name string) string { return "app." + name }
+
 // Cursor returns a value kept under a name, and its revision; ErrNotFound.
 func (l *Ledger) Cursor(ctx context.Context, name string) ([]byte, uint64, error) {
-	return l.kvGet(ctx, bucketCursors, name)
+	return l.kvGet(ctx, bucketCursors, appKey(name))
 }
 
 // SetCursor keeps value under a name, over what is there.
 func (l *Ledger) SetCursor(ctx context.Context, name string, value []byte) error {
-	_, err := l.kvPut(ctx, bucketCursors, name, value, AnySeq)
+	_, err := l.kvPut(ctx, bucketCursors, appKey(name), value, AnySeq)
 	return err
 }
 
 // Claim keeps value under a name unless there is one already, and returns the
 // one that is there: the first wins for ever.
 func (l *Ledger) Claim(ctx context.Context, name string, value []byte) ([]byte, error) {
-	_, err := l.kvPut(ctx, bucketClaims, name, value, 0)
+	return l.claim(ctx, appKey(name), value)
+}
+
+func (l *Ledger) claim(ctx context.Context, key string, value []byte) ([]byte, error) {
+	_, err := l.kvPut(ctx, bucketClaims, key, value, 0)
 	if err == nil {
 		return value, nil
 	}
 	if !errors.Is(err, ErrConflict) {
 		return nil, err
 	}
-	winner, _, err := l.kvGet(ctx, bucketClaims, name)
+	winner, _, err := l.kvGet(ctx, bucketClaims, key)
 	return winner, err
 }

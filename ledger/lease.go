@@ -37,6 +37,10 @@ type leaseValue struct {
 // in the background. A holder that died is succeeded ttl after its last
 // renewal, measured by the waiting process's own clock.
 func (l *Ledger) Lease(ctx context.Context, name string, ttl time.Duration) (*Lease, error) {
+	return l.lease(ctx, appKey(name), ttl)
+}
+
+func (l *Ledger) lease(ctx context.Context, name string, ttl time.Duration) (*Lease, error) {
 	if ttl < 100*time.Millisecond {
 		return nil, fmt.Errorf("lease %s: a time of %v is too short", name, ttl)
 	}

@@ -111,7 +111,7 @@ func (l *Ledger) dialEmbedded() (err error) {
 	}
 	l.url = l.embedded.url()
 	l.c, err = connect(l.life, "", serviceInbox, l.log,
-		nats.InProcessServer(l.embedded.server), nats.UserCredentials(filepath.Join(l.secrets, fileServiceCreds)))
+		nats.InProcessServer(l.embedded), nats.UserCredentials(filepath.Join(l.secrets, fileServiceCreds)))
 	return err
 }
 

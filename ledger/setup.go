@@ -51,7 +51,7 @@ func erasedKey(stream string, seq uint64) string { return fmt.Sprintf("erased.%s
 // readers do not take the missing sequence for damage.
 func (l *Ledger) Erase(ctx context.Context, c sekretariat.CentreID, s StreamName, seq uint64, reason string) error {
 	stream := streamOf(c, s)
-	if _, err := l.Claim(ctx, erasedKey(stream, seq), []byte(reason)); err != nil {
+	if _, err := l.claim(ctx, erasedKey(stream, seq), []byte(reason)); err != nil {
 		return fmt.Errorf("recording the erasure of %s %d: %w", stream, seq, err)
 	}
 	err := l.c.api(ctx, "STREAM.MSG.DELETE."+stream, map[string]any{"seq": seq}, nil)

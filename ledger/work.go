@@ -224,7 +224,7 @@ func (w *work) one(ctx context.Context, j *job) {
 	if err != nil {
 		err = PermanentCode("unreadable", err)
 	} else {
-		err = w.call(ctx, st)
+		err = w.g.l.guarded(w.group, st.Event.ID, func() error { return w.h(ctx, st) })
 	}
 	switch {
 	case err == nil:
@@ -238,17 +238,17 @@ func (w *work) one(ctx context.Context, j *job) {
 	}
 }
 
-// call runs the handler; a panic is an error, so that one bad letter never
+// guarded calls a handler; a panic is an error, so that one bad letter never
 // stops the next.
-func (w *work) call(ctx context.Context, st Stored) (err error) {
+func (l *Ledger) guarded(group, event string, handler func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			// Its text may quote a letter; the stack does not.
-			w.g.l.log.Error().Str("group", w.group).Str("event", st.Event.ID).Bytes("stack", debug.Stack()).Msg("handler panicked")
+			l.log.Error().Str("group", group).Str("event", event).Bytes("stack", debug.Stack()).Msg("handler panicked")
 			err = errPanic
 		}
 	}()
-	return w.h(ctx, st)
+	return handler()
 }
 
 var errPanic = errors.New("handler panicked")
