@@ -213,6 +213,28 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// Copies with bytes of their own that come to one receiver at once leave no
+// bytes behind that no manifest names.
+func TestCopiesAtOnce(t *testing.T) {
+	h := ingesttest.NewHouse(t)
+	c := h.Centre(t)
+	r := h.Receiver(t, ingest.Limits{})
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() { take(t, r, named(c, fmt.Sprint(i/8)), fmt.Sprintf("copy %d", i)) })
+	}
+	wg.Wait()
+	all := h.Submissions(t, c)
+	if len(all) != 5 {
+		t.Errorf("%d submissions, want 5", len(all))
+	}
+	for _, s := range all {
+		if n := objects(t, h, c, s.Arrived.Submission); n != 2 {
+			t.Errorf("%s: %d objects, want original and manifest", s.Arrived.Submission, n)
+		}
+	}
+}
+
 func TestPark(t *testing.T) {
 	h := ingesttest.NewHouse(t)
 	c := h.Centre(t)

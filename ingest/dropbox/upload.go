@@ -252,8 +252,7 @@ func (u *upload) enter(ctx context.Context) (leave func(), err error) {
 
 // take reads the body into the receiver.
 func (u *upload) take(w http.ResponseWriter, r *http.Request, centre sekretariat.CentreID, box configs.Box) (ingest.Ticket, error) {
-	control := http.NewResponseController(w)
-	var body io.Reader = &paced{r: r.Body, control: control, stall: u.o.Stall}
+	var body io.Reader = &paced{r: r.Body, control: http.NewResponseController(w), stall: u.o.Stall}
 	name := path.Base("/" + r.PathValue("name"))
 	if form, ok, err := openForm(r, body); err != nil {
 		return nil, err
@@ -278,9 +277,6 @@ func (u *upload) take(w http.ResponseWriter, r *http.Request, centre sekretariat
 	ticket, err := u.o.Receiver.Take(ctx, d, checked)
 	switch {
 	case err == nil:
-		// The deadline was for the body. Left set, it would end the request
-		// while it waits for durability.
-		_ = control.SetReadDeadline(time.Time{})
 		return ticket, nil
 	case checked.err != nil:
 		return nil, checked.err // the body's own error tells more than the receiver's
