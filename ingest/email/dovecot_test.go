@@ -412,3 +412,43 @@ func TestTooLargeStaysAndIsParkedOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeMailHoldsNothingUp: while a very large message is under way, small
+// ones that come later are taken and moved.
+func TestLargeMailHoldsNothingUp(t *testing.T) {
+	for _, connections := range []int{50, 1} {
+		s := startDovecot(t, dovecottest.Options{MaxConnections: connections})
+		o := newOffice(t, s.Addr)
+		o.tune.large, o.tune.apart = 10<<10, 100<<10
+		var large [][]byte
+		for n := range 3 {
+			large = append(large, append(letter(5000+n), bytes.Repeat([]byte("Zdjecie pisma\r\n"), 20_000)...))
+			if err := s.Deliver("intake", "INBOX", large[n], noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		small := deliver(t, s, "INBOX", 1, 20)
+		under, release := make(chan struct{}, 10), make(chan struct{})
+		if connections > 1 {
+			o.shelf.taking = func(size int) {
+				if size > 100<<10 {
+					under <- struct{}{}
+					<-release
+				}
+			}
+		}
+		_, stop := o.run()
+		if connections > 1 {
+			<-under
+			small = append(small, deliver(t, s, "INBOX", 21, 30)...)
+			o.until("small ones moved", func() bool { return inFolder(t, s, DefaultDone) == 30 })
+			close(release)
+		}
+		o.until("all moved", func() bool { return inFolder(t, s, "INBOX") == 0 })
+		stop()
+		o.shelf.holds(t, append(small, large...))
+		if o.shelf.repeats != 0 {
+			t.Errorf("%d taken twice", o.shelf.repeats)
+		}
+	}
+}

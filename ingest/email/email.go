@@ -86,13 +86,14 @@ type tuning struct {
 	step        int   // messages per FETCH
 	confirm     int   // messages confirmed together
 	large       int64 // larger messages wait until the smaller ones were fetched
+	apart       int64 // still larger ones are fetched on a connection of their own
 }
 
 var defaultTuning = tuning{
 	silence: time.Minute, idle: 5 * time.Minute,
 	retry: [2]time.Duration{time.Second, time.Minute}, refused: [2]time.Duration{time.Minute, 15 * time.Minute},
 	password: 5 * time.Second, reconcile: time.Hour, repark: 6 * time.Hour,
-	window: 2000, windowBytes: 64 << 20, step: 100, confirm: 250, large: 4 << 20,
+	window: 2000, windowBytes: 64 << 20, step: 100, confirm: 250, large: 4 << 20, apart: 16 << 20,
 }
 
 // New checks the configuration and returns a channel that is not yet running.

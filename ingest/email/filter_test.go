@@ -31,7 +31,7 @@ func TestFilterLeavesOutWhatNobodyNeeds(t *testing.T) {
 		"* OK ready\r\n": "* OK ready\r\n",
 		"* FLAGS (\\Seen odd])\r\n* 3 EXISTS\r\n":                "* 3 EXISTS\r\n",
 		"* ok [PermanentFlags (odd] \\*)] x\r\na OK {3}\r\n":     "a OK {3}\r\n",
-		"* XNEW {4}\r\n\r\n* (x \"{2}\")\r\n+ go\r\n":               "+ go\r\n",
+		"* XNEW {4}\r\n\r\n* (x \"{2}\")\r\n+ go\r\n":            "+ go\r\n",
 		"* 5 FETCH (FLAGS (odd]))\r\n":                           "",
 		"* 5 FETCH (UID 4 FLAGS (\\Seen) RFC822.SIZE 3)\r\n":     "* 5 FETCH (UID 4 FLAGS (\\Seen) RFC822.SIZE 3)\r\n",
 		"* 5 FETCH (UID 4 BODY[] {9}\r\n* X {3}\r\n)\r\n* X\r\n": "* 5 FETCH (UID 4 BODY[] {9}\r\n* X {3}\r\n)\r\n",

@@ -3,14 +3,11 @@ package email
 import (
 	"context"
 	"errors"
-	"maps"
 	"math"
 	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
-
-	"sekretariat"
 )
 
 // folder is what is known of one folder. It outlives connections; only one
@@ -28,9 +25,11 @@ type folder struct {
 	recent        []recent
 	below         uint32
 
-	advanced   bool // something was settled or found out on this connection
-	later      int  // so much of that was there when some of it was last tried again
-	large      []facts
+	advanced   bool          // something was settled or found out on this connection
+	later      int           // so much of that was there when some of it was last tried again
+	large      []facts       // put aside until the small ones are safe
+	apart      *apart        // fetches very large ones on a connection of its own; nil: none under way
+	wake       chan struct{} // a token when apart has a result
 	reconciled time.Time
 	confirmed  time.Time
 	saved      time.Time
@@ -44,11 +43,13 @@ type doubt struct {
 	due      time.Time
 	oversize bool
 	noHeader bool
+	apart    bool // being fetched on another connection
+	inline   bool // not to be tried there again
 	facts    facts
 }
 
 func newFolder(c *Channel, name string) *folder {
-	f := &folder{c: c, name: name}
+	f := &folder{c: c, name: name, wake: make(chan struct{}, 1)}
 	f.forget()
 	return f
 }
@@ -223,6 +224,7 @@ func (f *folder) round(ctx context.Context, s *session) (again bool, err error) 
 // in smaller and smaller parts, down to the one that is to blame.
 func (f *folder) takeAll(ctx context.Context, s *session, fl *flight) error {
 	f.large = nil
+	f.collectApart()
 	fresh := f.openNow(func(d *doubt) bool { return d.points == 0 && d.part == 0 && !d.oversize })
 	if err := f.takeParts(ctx, s, fl, fresh, f.c.tune.step); err != nil {
 		return err
@@ -244,8 +246,10 @@ func (f *folder) takeAll(ctx context.Context, s *session, fl *flight) error {
 	return f.takeSuspects(ctx, s, fl)
 }
 
-// takeLarge fetches what was put aside, one by one.
+// takeLarge fetches what was put aside, one by one; the very large ones
+// elsewhere, so that new mail need not wait for them.
 func (f *folder) takeLarge(ctx context.Context, s *session, fl *flight) error {
+	f.startApart(ctx)
 	for len(f.large) > 0 {
 		if err := f.confirm(s, fl.ready()); err != nil {
 			return err
@@ -315,7 +319,7 @@ func (f *folder) takeParts(ctx context.Context, s *session, fl *flight, uids []i
 func (f *folder) openNow(fits func(*doubt) bool) []imap.UID {
 	var uids []imap.UID
 	for u, d := range f.open {
-		if fits(d) {
+		if !d.apart && fits(d) {
 			uids = append(uids, u)
 		}
 	}
@@ -328,116 +332,9 @@ func (f *folder) nextDue() time.Duration {
 	d := time.Duration(math.MaxInt64)
 	now := f.c.opt.Clock()
 	for _, o := range f.open {
-		d = min(d, max(0, o.due.Sub(now)))
+		if !o.apart {
+			d = min(d, max(0, o.due.Sub(now)))
+		}
 	}
 	return d
-}
-
-// reconcile compares mailbox and ledger: what lies in the folder and is not
-// marked must be open, parked, or older than "since". Anything else is looked
-// at once more. After "keep" the mailbox knows nothing of what was taken, and
-// checkCount and recognise stand in.
-func (f *folder) reconcile(s *session) (again bool, err error) {
-	if err := f.revisitParked(s); err != nil {
-		return false, err
-	}
-	if f.c.opt.Mailbox.After == "keep" || f.high <= f.floor {
-		return false, nil
-	}
-	c := f.sinceCriteria()
-	c.UID = []imap.UIDSet{{imap.UIDRange{Start: f.floor + 1, Stop: f.high}}}
-	c.NotFlag = []imap.Flag{Keyword}
-	found, err := s.search(c)
-	if err != nil {
-		return false, err
-	}
-	missed := f.reopen(found)
-	if missed > 0 {
-		f.c.log.Warn().Int("messages", missed).Msg("the folder holds mail that was thought to be settled: it is looked at again")
-		f.c.health.update(f.name, func(h *condition) { h.waiting = missed })
-	}
-	if f.c.opt.Mailbox.After == "move" {
-		n, err := f.moveLater(s, c)
-		return missed+n > 0, err
-	}
-	return missed > 0, nil
-}
-
-// reopen counts and opens the messages that are not accounted for.
-func (f *folder) reopen(uids []imap.UID) (n int) {
-	for _, u := range uids {
-		_, old := f.left[u]
-		_, isParked := f.parked[u]
-		if f.open[u] == nil && !old && !isParked {
-			f.open[u] = &doubt{}
-			n++
-		}
-	}
-	return n
-}
-
-// moveLater tries again with messages that were marked because they could not
-// be moved, or that an earlier configuration marked: a few, and all when that
-// goes well. They are read once more, for a mark proves nothing.
-func (f *folder) moveLater(s *session, c imap.SearchCriteria) (int, error) {
-	c.Flag, c.NotFlag = []imap.Flag{Keyword}, []imap.Flag{imap.FlagDeleted}
-	found, err := s.search(c)
-	if err != nil {
-		return 0, err
-	}
-	if len(found) == 0 || f.later > 0 && len(found) >= f.later { // none, or it did not help
-		f.later = 0
-		return 0, nil
-	}
-	f.later = len(found)
-	return f.reopen(found[:min(len(found), f.c.tune.step)]), nil
-}
-
-// revisitParked forgets parked messages that somebody took away, and tries
-// those again that the server could not hand over.
-func (f *folder) revisitParked(s *session) error {
-	if len(f.parked) == 0 {
-		return nil
-	}
-	there, err := s.among(slices.Sorted(maps.Keys(f.parked)), imap.SearchCriteria{})
-	if err != nil {
-		return err
-	}
-	now := f.c.opt.Clock()
-	maps.DeleteFunc(f.parked, func(u imap.UID, p parked) bool {
-		if !slices.Contains(there, u) {
-			return true
-		}
-		if p.Reason == sekretariat.ParkRefused && now.Sub(p.At) >= f.c.tune.repark {
-			f.open[u] = &doubt{points: pointsBare}
-			return true
-		}
-		return false
-	})
-	return nil
-}
-
-// checkCount finds messages that appeared below the highest UID, where there
-// can be none, when the mailbox itself cannot tell (after "keep").
-func (f *folder) checkCount(s *session) error {
-	if f.c.opt.Mailbox.After != "keep" || f.high == 0 || f.below == 0 {
-		return nil
-	}
-	n, ok, err := s.count(f.high)
-	if err == nil && ok && n > f.below {
-		f.renumber(f.validity, "messages appeared among those already read")
-	}
-	return err
-}
-
-// recount notes how many messages were looked at and are still there.
-func (f *folder) recount(s *session) error {
-	if f.c.opt.Mailbox.After != "keep" || f.high == 0 {
-		return nil
-	}
-	n, ok, err := s.count(f.high)
-	if ok {
-		f.below = n
-	}
-	return err
 }

@@ -10,11 +10,12 @@ import (
 )
 
 // How long before its end a certificate of the mail server is worth a warning
-// (most are renewed by themselves 30 days ahead), and how long a renumbering
-// stays on the page.
+// (most are renewed by themselves 30 days ahead), how long a renumbering stays
+// on the page, and from when on a mailbox is all but full.
 const (
 	certificateWarning = 7 * 24 * time.Hour
 	renumberedNotice   = 24 * time.Hour
+	fullWarning        = 90 // per cent
 )
 
 // health collects what the workers meet, per folder.
@@ -36,6 +37,7 @@ type condition struct {
 	done       string
 	renumbered time.Time
 	resync     bool
+	full       int // per cent of the mailbox's room, 0 if unknown
 }
 
 func newHealth(clock sekretariat.Clock, folders []string) *health {
@@ -130,6 +132,8 @@ func (h *health) remark(now time.Time, name string, f *condition) (string, strin
 		return string(codeStarting), "Program łączy się ze skrzynką.", true
 	case f.resync:
 		return string(codeUIDValidity), "Serwer pocztowy ponumerował wiadomości od nowa. Cała skrzynka jest sprawdzana jeszcze raz według treści; nic nie zostanie zarejestrowane podwójnie.", false
+	case f.full >= fullWarning:
+		return string(codeQuota), fmt.Sprintf("Skrzynka pocztowa jest zapełniona w %d%%: serwer może odrzucać listy. Zawiadom administratora.", f.full), f.full < 100
 	case f.unmoved:
 		return string(codeMove), fmt.Sprintf("Przyjętych wiadomości nie można przenieść do folderu „%s” (serwer odmawia, może skrzynka jest pełna). Są zarejestrowane i zostają w folderze „%s”.", f.done, name), true
 	case f.parked > 0:

@@ -37,6 +37,7 @@ type shelf struct {
 	reasons map[sekretariat.ParkReason]int
 	changed chan struct{} // a token whenever something became durable
 
+	taking  func(size int)    // called with the size of a body that was read
 	before  func(n int) error // called before the n-th ticket becomes durable
 	after   func(n int)       // called after it
 	n       int
@@ -69,6 +70,9 @@ func (s *shelf) Take(ctx context.Context, d sekretariat.Delivery, body io.Reader
 	n, err := io.Copy(sink, body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
+	}
+	if s.taking != nil {
+		s.taking(int(n))
 	}
 	if s.limit > 0 && n > s.limit {
 		return nil, ingest.ErrTooLarge

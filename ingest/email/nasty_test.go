@@ -334,3 +334,18 @@ func TestRefusedPasswordIsPresentedOnce(t *testing.T) {
 	}
 	s.mu.Unlock()
 }
+
+// TestFullMailboxIsTold: a full mailbox turns senders away unseen.
+func TestFullMailboxIsTold(t *testing.T) {
+	s := newScripted(t, "MOVE QUOTA", 1)
+	s.bendWith(func(tag, command string) (string, bool) {
+		return "* QUOTAROOT INBOX \"user\"\r\n* QUOTA \"user\" (STORAGE 97 100 MESSAGE 3 1000)\r\n" + tag + " OK\r\n", strings.HasPrefix(command, "GETQUOTAROOT")
+	})
+	o := newOffice(t, s.addr)
+	c, stop := o.run()
+	o.until("told", func() bool { return c.Health().Code == "quota" })
+	stop()
+	if h := c.Health(); !h.OK || !strings.Contains(h.Message, "97%") {
+		t.Errorf("%+v", h)
+	}
+}

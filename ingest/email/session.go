@@ -281,8 +281,9 @@ func (s *session) facts(uids []imap.UID) ([]facts, error) {
 	return all, wrap(codeProtocol, "fetch sizes and dates", err)
 }
 
-// idle waits until the server announces something, d has passed or ctx ends.
-func (s *session) idle(ctx context.Context, d time.Duration) error {
+// idle waits until the server announces something, somebody wakes it, d has
+// passed or ctx ends.
+func (s *session) idle(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	var cmd *imapclient.IdleCommand
 	err := s.call(func() (err error) {
 		cmd, err = s.client.Idle()
@@ -295,6 +296,7 @@ func (s *session) idle(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-s.news:
+	case <-wake:
 	case <-timer.C:
 	case <-s.client.Closed():
 	case <-ctx.Done():

@@ -22,6 +22,7 @@ const (
 	codeStore       code = "store"       // our own receiver or cursors
 	codeMove        code = "move"        // taken, but cannot be moved
 	codeUIDValidity code = "uidvalidity" // the server renumbered the folder
+	codeQuota       code = "quota"       // the mailbox is all but full
 	codeParked      code = "parked"      // something waits in the mailbox for a person
 )
 

@@ -3,6 +3,7 @@ package email
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -20,10 +21,18 @@ type worker struct {
 
 // run works until ctx ends, or with errTooManyConnections.
 func (w *worker) run(ctx context.Context) error {
+	defer func() {
+		for _, f := range w.folders {
+			f.awaitApart()
+		}
+	}()
 	for ctx.Err() == nil {
 		err := w.connection(ctx)
 		if ctx.Err() != nil {
 			break
+		}
+		if errors.Is(err, errAgain) {
+			continue
 		}
 		code := codeOf(err, codeConnect)
 		if w.apart && code == codeLimit {
@@ -113,9 +122,15 @@ func (w *worker) rest(ctx context.Context, s *session) error {
 		d = min(d, f.nextDue())
 	}
 	if idle := w.c.opt.Mailbox.Idle; (idle == nil || *idle) && (s.caps.Has(imap.CapIdle) || s.caps.Has(imap.CapIMAP4rev2)) {
-		return s.idle(ctx, d)
+		return s.idle(ctx, d, w.folders[0].wake)
 	}
-	wait(ctx, d)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-w.folders[0].wake:
+	case <-ctx.Done():
+	}
 	return ctx.Err()
 }
 
