@@ -29,7 +29,7 @@ const (
 	DefaultPoll     = 15 * time.Second
 	DefaultKeep     = 7 * 24 * time.Hour // rule P14
 	DefaultPatience = 10 * time.Minute
-	defaultParallel = 8
+	defaultParallel = 4
 	longestBackoff  = time.Minute
 )
 
@@ -43,7 +43,7 @@ type Options struct {
 	// Patience is how long a file may look unfinished, without changing,
 	// before it is taken in as it is (default 10 min).
 	Patience time.Duration
-	// Parallel is how many files are taken in at once (default 8).
+	// Parallel is how many files are taken in at once (default 4).
 	Parallel int
 }
 
@@ -60,6 +60,9 @@ type Folder struct {
 
 	// Only the goroutine of Run touches these.
 	seen   map[string]*sighting // by path
+	ready  []*sighting          // to be worked on, oldest first
+	looked time.Time            // time of the last scan
+	due    time.Time            // time of the next one
 	claims map[string]bool      // folders in .taken that a worker is busy with
 	round  uint64               // of the last scan
 	purged string               // day of the last emptying of done/
@@ -136,47 +139,66 @@ func (f *Folder) session(ctx context.Context) error {
 	}
 	events, closeWatch := f.watch()
 	defer closeWatch()
-	f.seen, f.claims, f.purged = map[string]*sighting{}, map[string]bool{}, ""
+	f.seen, f.claims, f.ready, f.purged = map[string]*sighting{}, map[string]bool{}, nil, ""
 	ctx, cancel := context.WithCancel(ctx)
 	defer f.drain()
 	defer cancel()
+	f.due = time.Now()
 	for {
-		if err := f.stillThere(root); err != nil {
-			return err
+		if !time.Now().Before(f.due) {
+			if err := f.look(root); err != nil {
+				return err
+			}
 		}
-		wake, err := f.scan(ctx, root)
-		if err != nil {
-			return err
-		}
-		f.status.mend(faultFolder)
-		f.purge(root)
-		if !f.wait(ctx, wake, events) {
+		f.start(ctx, root)
+		if !f.wait(ctx, events) {
 			return ctx.Err()
 		}
 	}
 }
 
-// wait pauses until a file may be ready, the kernel reports something, a file
-// was finished, or the next poll is due. It returns false when ctx ended.
-func (f *Folder) wait(ctx context.Context, wake time.Duration, events <-chan struct{}) bool {
-	timer := time.NewTimer(min(wake, f.o.Box.Poll))
+// look goes through the folder and finds out what is ready and when to look
+// again.
+func (f *Folder) look(root *os.Root) error {
+	if err := f.stillThere(root); err != nil {
+		return err
+	}
+	f.looked = time.Now()
+	f.due = f.looked.Add(f.o.Box.Poll)
+	if err := f.scan(root); err != nil {
+		return err
+	}
+	f.status.mend(faultFolder)
+	f.purge(root)
+	return nil
+}
+
+// lookAt moves the next look forward to a time, yet leaves a pause between two
+// looks: a folder of 20,000 files must not be listed for each of them.
+func (f *Folder) lookAt(at time.Time) {
+	if pause := f.looked.Add(f.o.Box.Quiet / 4); at.Before(pause) {
+		at = pause
+	}
+	if at.Before(f.due) {
+		f.due = at
+	}
+}
+
+// wait pauses until the next look is due, the kernel reports something, or a
+// file was finished. It returns false when ctx ended.
+func (f *Folder) wait(ctx context.Context, events <-chan struct{}) bool {
+	timer := time.NewTimer(time.Until(f.due))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-events:
+		f.lookAt(time.Now())
 	case r := <-f.results:
 		f.settle(r)
 	case <-timer.C:
 	}
-	for { // settle what else has come in, so that one look at the folder serves many files
-		select {
-		case r := <-f.results:
-			f.settle(r)
-		default:
-			return true
-		}
-	}
+	return true
 }
 
 // drain waits for the files in work; they end soon, because ctx has ended or

@@ -31,6 +31,14 @@ type sighting struct {
 	round uint64 // of the scan that saw it last
 }
 
+// at is when the file may be worked on, if it does not change before.
+func (s *sighting) at(quiet time.Duration) time.Time {
+	if at := s.since.Add(quiet); at.After(s.retry) {
+		return at
+	}
+	return s.retry
+}
+
 // claimed tells whether the file is in .taken already.
 func (s *sighting) claimed() bool { return strings.HasPrefix(s.path, takenDir+"/") }
 
@@ -40,58 +48,53 @@ func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-// scan looks through the folder once, starts work on every file that is ready
-// and returns after how long the next one may be.
-func (f *Folder) scan(ctx context.Context, root *os.Root) (time.Duration, error) {
-	now := time.Now()
+// scan looks through the folder once and notes which files are ready and when
+// the next one may be.
+func (f *Folder) scan(root *os.Root) error {
+	now := f.looked
 	f.round++
 	l := listing{f: f, root: root, now: now}
 	if err := l.box(); err != nil {
-		return 0, err
+		return err
 	}
 	if err := l.taken(); err != nil {
-		return 0, err
+		return err
 	}
 	broken := 0
+	f.ready = f.ready[:0]
 	for p, s := range f.seen {
 		switch {
-		case s.round != f.round && !s.busy:
+		case s.busy:
+		case s.round != f.round:
 			delete(f.seen, p)
-		case !s.broke.IsZero():
+			continue
+		case s.at(f.o.Box.Quiet).After(now):
+			f.lookAt(s.at(f.o.Box.Quiet))
+		default:
+			f.ready = append(f.ready, s)
+		}
+		if !s.broke.IsZero() {
 			broken++
 		}
 	}
-	f.status.count(len(f.seen), l.leftover, broken, f.o.Clock())
-	return f.start(ctx, root, now), nil
-}
-
-// start begins work on the ready files, oldest first, as long as there are
-// free slots.
-func (f *Folder) start(ctx context.Context, root *os.Root, now time.Time) time.Duration {
-	wake := f.o.Box.Poll
-	var ready []*sighting
-	for _, s := range f.seen {
-		at := s.since.Add(f.o.Box.Quiet)
-		if s.retry.After(at) {
-			at = s.retry
-		}
-		switch {
-		case s.busy:
-		case at.After(now):
-			wake = min(wake, at.Sub(now))
-		default:
-			ready = append(ready, s)
-		}
-	}
-	slices.SortFunc(ready, func(a, b *sighting) int {
+	slices.SortFunc(f.ready, func(a, b *sighting) int {
 		return cmp.Or(a.info.ModTime().Compare(b.info.ModTime()), cmp.Compare(a.path, b.path))
 	})
-	for _, s := range ready {
+	f.status.count(len(f.seen), l.leftover, broken, f.o.Clock())
+	return nil
+}
+
+// start begins work on the ready files as long as there are free slots; a
+// finished file frees one.
+func (f *Folder) start(ctx context.Context, root *os.Root) {
+	for len(f.ready) > 0 {
 		select {
 		case f.slots <- struct{}{}:
 		default:
-			return wake // a finished file wakes us
+			return
 		}
+		s := f.ready[0]
+		f.ready = f.ready[1:]
 		if s.claim == "" {
 			s.claim = newClaim(f.o.Clock())
 		}
@@ -103,7 +106,6 @@ func (f *Folder) start(ctx context.Context, root *os.Root, now time.Time) time.D
 			f.results <- r
 		})
 	}
-	return wake
 }
 
 // settle notes what became of a file.
@@ -146,6 +148,7 @@ func (f *Folder) again(s *sighting, o outcome) {
 		s.retry = now.Add(backoff(f.step(), s.tries))
 		s.tries++
 	}
+	f.lookAt(s.at(f.o.Box.Quiet))
 }
 
 // listing is one look through the folder.

@@ -50,14 +50,14 @@ func (f *Folder) handle(ctx context.Context, root *os.Root, s sighting) result {
 	switch {
 	case err == nil:
 		r.outcome = finished
+	case errors.As(err, new(receiverError)):
+		r.outcome = refused
 	case errors.Is(err, fs.ErrNotExist):
 		r.outcome = gone
 	case errors.Is(err, errChanged):
 		r.outcome = changed
 	case errors.Is(err, errIncomplete):
 		r.outcome = unfinished
-	case errors.As(err, new(receiverError)):
-		r.outcome = refused
 	default:
 		r.outcome = unreadable
 	}
