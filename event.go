@@ -28,6 +28,7 @@ const (
 	EventQueued     EventType = "queued.v1"      // QUEUE, deliverer
 	EventWithdrawn  EventType = "withdrawn.v1"   // QUEUE, deliverer
 	EventSeen       EventType = "seen.v1"        // AUDIT, receiver: the same delivery again
+	EventConfigured EventType = "configured.v1"  // AUDIT, a configuration version became active
 	EventAccess     EventType = "access.v1"      // AUDIT: who fetched what, or was refused
 )
 
@@ -258,4 +259,10 @@ type AccessData struct {
 	Action    string   `json:"action"`
 	Letter    LetterID `json:"letter,omitempty"`
 	Allowed   bool     `json:"allowed"`
+}
+
+// ConfiguredData activates a version of a centre's configuration.
+type ConfiguredData struct {
+	Version int    `json:"version"`
+	Digest  Digest `json:"digest"` // of the stored object
 }

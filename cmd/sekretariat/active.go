@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"sekretariat"
+	"sekretariat/configs"
+	"sekretariat/ledger"
+	"sekretariat/storage"
+)
+
+// A centre's configuration in force is a versioned object, so that each
+// decision can name the version it was made by, and so that all machines of an
+// installation agree. The profile file seeds it; `config apply` adds a version.
+
+// maxConfig bounds a stored configuration, octets.
+const maxConfig = 4 << 20
+
+func configKey(c sekretariat.CentreID, version int) string {
+	return storage.ConfigKey(c, fmt.Sprintf("config/%06d.yaml", version))
+}
+
+// latestConfig returns the newest stored version, 0 if there is none.
+func latestConfig(ctx context.Context, store storage.Store, c sekretariat.CentreID) (int, []byte, error) {
+	last := ""
+	err := store.List(ctx, storage.ConfigKey(c, "config/"), func(i storage.Info) error {
+		last = i.Key
+		return nil
+	})
+	if err != nil || last == "" {
+		return 0, nil, err
+	}
+	_, name, _ := strings.Cut(last, "config/")
+	version, err := strconv.Atoi(strings.TrimSuffix(name, ".yaml"))
+	if err != nil {
+		return 0, nil, fmt.Errorf("configuration object %s: %w", last, storage.ErrDamaged)
+	}
+	o, err := store.Get(ctx, last)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer o.Close()
+	raw, err := io.ReadAll(io.NewSectionReader(o, 0, min(o.Size(), maxConfig)))
+	return version, raw, err
+}
+
+// activeConfig returns the configuration in force. On the first start it is the
+// profile; later a profile that was edited takes effect by `config apply`.
+func activeConfig(ctx context.Context, h *house, log ledger.Log, profile *configs.Centre) (*configs.Centre, error) {
+	version, raw, err := latestConfig(ctx, h.objects, profile.ID)
+	if err != nil {
+		return nil, err
+	}
+	if version == 0 {
+		version, err = addConfig(ctx, h, log, profile, 1)
+		if err != nil {
+			return nil, err
+		}
+		profile.Version = version
+		return profile, nil
+	}
+	active, err := configs.ParseCentre(raw, fmt.Sprintf("%s, stored version %d", profile.ID, version))
+	if err != nil {
+		return nil, err
+	}
+	active.Version = version
+	own, err := configs.Canonical(profile)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(own, raw) {
+		h.log.Warn().Str("centre", string(profile.ID)).Int("version", version).
+			Msg("the profile file differs from the configuration in force, which is used; to activate the file run: sekretariat config apply")
+	}
+	return active, nil
+}
+
+// applyConfig stores the profile as the next version, unless it is in force
+// already.
+func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *configs.Centre) (version int, changed bool, err error) {
+	version, raw, err := latestConfig(ctx, h.objects, profile.ID)
+	if err != nil {
+		return 0, false, err
+	}
+	own, err := configs.Canonical(profile)
+	if err != nil {
+		return 0, false, err
+	}
+	if bytes.Equal(own, raw) {
+		return version, false, nil
+	}
+	version, err = addConfig(ctx, h, centre.log, profile, version+1)
+	return version, true, err
+}
+
+// addConfig stores a version and announces it. Of two people at once one wins;
+// the other is told to look again.
+func addConfig(ctx context.Context, h *house, log ledger.Log, profile *configs.Centre, version int) (int, error) {
+	raw, err := configs.Canonical(profile)
+	if err != nil {
+		return 0, err
+	}
+	if err := h.objects.PutOnce(ctx, configKey(profile.ID, version), bytes.NewReader(raw)); errors.Is(err, storage.ErrExists) {
+		return 0, fmt.Errorf("version %d was stored by somebody else just now; look at it and repeat: %w", version, err)
+	} else if err != nil {
+		return 0, err
+	}
+	e, err := sekretariat.NewEvent(sekretariat.EventConfigured, profile.ID, "config", "config", version, sekretariat.SystemClock(),
+		sekretariat.ConfiguredData{Version: version, Digest: sekretariat.DigestOf(raw)})
+	if err != nil {
+		return 0, err
+	}
+	_, err = log.Append(ctx, ledger.Audit, ledger.Record{Subject: "config", LastSeq: ledger.AnySeq, Event: e})
+	return version, err
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"sekretariat"
+	"sekretariat/configs"
+	"sekretariat/desk/api"
+	"sekretariat/ingest"
+	"sekretariat/ingest/dropbox"
+	"sekretariat/ingest/email"
+	"sekretariat/ingest/epuap"
+)
+
+// channelsOf makes the channels of a centre that are switched on.
+func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Channel, error) {
+	var out []ingest.Channel
+	for _, m := range c.cfg.Mailboxes {
+		if m.Off {
+			continue
+		}
+		m.Series = seriesOf(c.cfg, m.Account)
+		ch, err := email.New(email.Options{
+			Centre: c.cfg.ID, Mailbox: m, Receiver: s.receiver, Cursors: s.ledger, Clock: sekretariat.SystemClock, Logger: log,
+			MaxSize: s.cfg.Limits.Delivery,
+			// Read at each login: a new password needs no restart (rule P10).
+			Password: func() (string, error) { return secretText(m.Password) },
+		})
+		if err != nil {
+			return nil, fmt.Errorf("mailbox %s: %w", m.ID, err)
+		}
+		out = append(out, ch)
+	}
+	for _, e := range c.cfg.EPUAP {
+		if e.Off {
+			continue
+		}
+		e.Series = seriesOf(c.cfg, e.Account)
+		ch, err := epuap.New(epuap.Options{
+			Centre: c.cfg.ID, Account: e, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log, Temp: s.folder(folderTemp),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("skrytka %s: %w", e.ID, err)
+		}
+		out = append(out, ch)
+	}
+	for _, b := range c.cfg.Boxes {
+		if b.Off || b.Folder == "" {
+			continue
+		}
+		b.Series = seriesOf(c.cfg, b.Account)
+		ch, err := dropbox.New(dropbox.Options{Centre: c.cfg.ID, Box: b, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log})
+		if err != nil {
+			return nil, fmt.Errorf("box %s: %w", b.ID, err)
+		}
+		out = append(out, ch)
+	}
+	return out, nil
+}
+
+// secretText loads a secret as text; files end with a line end that nobody
+// means.
+func secretText(s configs.Secret) (string, error) {
+	raw, err := s.Load()
+	return strings.TrimRight(string(raw), "\r\n"), err
+}
+
+// seriesOf is the series that an account feeds.
+func seriesOf(c *configs.Centre, a configs.Account) sekretariat.SeriesID {
+	if a.Series != "" {
+		return a.Series
+	}
+	return c.SeriesFor(a.Unit, sekretariat.SystemClock())
+}
+
+// uploadTokens lets the upload door ask about tokens.
+type uploadTokens struct{ tokens *api.Tokens }
+
+func (u uploadTokens) Authorize(ctx context.Context, token string) (dropbox.Grant, error) {
+	centre, tok, err := u.tokens.Check(ctx, token)
+	switch {
+	case errors.Is(err, api.ErrToken):
+		return dropbox.Grant{}, dropbox.ErrDenied
+	case err != nil:
+		return dropbox.Grant{}, err
+	case tok.Box() == "":
+		return dropbox.Grant{}, dropbox.ErrDenied
+	}
+	return dropbox.Grant{Centre: centre, Box: tok.Box()}, nil
+}
+
+// uploadBox finds a box that takes uploads.
+func (s *service) uploadBox(centre sekretariat.CentreID, id string) (configs.Box, bool) {
+	for _, c := range s.centres {
+		for _, b := range c.cfg.Boxes {
+			if c.cfg.ID == centre && b.ID == id && b.Upload && !b.Off {
+				b.Series = seriesOf(c.cfg, b.Account)
+				return b, true
+			}
+		}
+	}
+	return configs.Box{}, false
+}
+
+func (s *service) hasUploads() bool {
+	for _, c := range s.centres {
+		for _, b := range c.cfg.Boxes {
+			if b.Upload && !b.Off {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sekretariat"
+	"sekretariat/extract"
+)
+
+// readChild is started by the program itself, see extract.Pool.
+func readChild(context.Context, *cli) error { return extract.Serve(os.Stdin, os.Stdout) }
+
+// inspect shows what is read in files, without registering anything.
+func inspect(ctx context.Context, c *cli) error {
+	f := c.flags("inspect")
+	asJSON := f.Bool("json", false, "print the whole reading as JSON")
+	limit := f.Duration("time", time.Minute, "longest reading of one file")
+	files, err := c.parse(f)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return usagef("name a file: sekretariat inspect FILE [--json]")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the program's own file: %w", err)
+	}
+	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: *limit, Logger: logger(warnOnly, c.stderr)})
+	defer pool.Close()
+	for _, name := range files {
+		r, err := inspectFile(ctx, pool, name)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			enc := json.NewEncoder(c.stdout)
+			enc.SetEscapeHTML(false)
+			enc.SetIndent("", "  ")
+			if err := enc.Encode(r); err != nil {
+				return err
+			}
+			continue
+		}
+		printReading(c.stdout, name, r)
+	}
+	return nil
+}
+
+func inspectFile(ctx context.Context, pool *extract.Pool, name string) (sekretariat.Reading, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return sekretariat.Reading{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return sekretariat.Reading{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return sekretariat.Reading{}, usagef("%s is not a file", name)
+	}
+	return pool.Read(ctx, extract.Input{Kind: kindByName(name), Name: filepath.Base(name), Body: io.NewSectionReader(f, 0, info.Size())})
+}
+
+// kindByName lets a .eml be read as mail even if it hardly looks like one, as
+// the mail channel would. Everything else goes by content.
+func kindByName(name string) sekretariat.Kind {
+	if strings.EqualFold(filepath.Ext(name), ".eml") {
+		return sekretariat.KindMail
+	}
+	return ""
+}
+
+func printReading(w io.Writer, name string, r sekretariat.Reading) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(label, value string) {
+		if value != "" {
+			fmt.Fprintf(t, "%s\t%s\n", label, oneLine(value, 200))
+		}
+	}
+	fmt.Fprintf(t, "%s\t%s, %s, read by %s\n", name, r.Format, r.Outcome, r.Reader)
+	line("subject", r.Subject)
+	line("sender", party(r.Sender))
+	for _, p := range r.ReplyTo {
+		line("reply to", party(p))
+	}
+	line("written", r.Written)
+	if r.Sent != nil {
+		line("sent", r.Sent.Format(time.RFC3339))
+	}
+	line("form", r.Form)
+	line("automatic", r.Auto)
+	line("case numbers", strings.Join(r.CaseNumbers, ", "))
+	line("text", r.Text)
+	for _, p := range r.Parts {
+		fmt.Fprintf(t, "part %s\t%s, %s, %d octets, %s, sha256 %.16s…\n", p.Path, oneLine(p.Name, 80), p.Type, p.Size, p.Fate, p.SHA256)
+	}
+	if len(r.Pages) > 0 {
+		fmt.Fprintf(t, "pages\t%d\n", len(r.Pages))
+	}
+	for _, c := range r.Codes {
+		fmt.Fprintf(t, "code\t%s on page %d: %s\n", c.Symbol, c.Page, oneLine(c.Value, 80))
+	}
+	for _, s := range r.Signatures {
+		fmt.Fprintf(t, "signature\t%s, %s\n", s.Type, s.Verdict)
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(t, "finding\t%s %s %s\n", f.Code, f.Part, oneLine(f.Detail, 80))
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+}
+
+func party(p sekretariat.Party) string {
+	return strings.TrimSpace(strings.Join([]string{p.Name, p.Email, strings.Join(p.Phone, " ")}, " "))
+}
+
+// oneLine makes foreign text safe for a terminal: one line, no control or
+// direction characters, bounded.
+func oneLine(s string, n int) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\r', r == '\t':
+			return ' '
+		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return '·'
+		}
+		return r
+	}, s)
+	if rs := []rune(clean); len(rs) > n {
+		return string(rs[:n]) + "…"
+	}
+	return clean
+}

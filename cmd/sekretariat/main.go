@@ -1,0 +1,93 @@
+// Command sekretariat takes in what citizens send to a welfare centre, registers
+// it and puts it into the queue of the right department. One binary holds every
+// role and every tool; `sekretariat help` lists them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// command is one subcommand.
+type command struct {
+	name, args, help string
+	run              func(ctx context.Context, c *cli) error
+}
+
+// commands in the order of the help. read-child is not for people.
+var commands = []command{
+	{"serve", "--config FILE", "run everything, or the roles of the configuration, until SIGTERM", serveAll},
+	{"ingest", "--config FILE", "run only the channels (mailboxes, skrytki, boxes)", serveRole("ingest")},
+	{"route", "--config FILE", "run only sorting, register, reading, routing, journal", serveRole("route")},
+	{"desk", "--config FILE", "run only the API and the read model", serveRole("desk")},
+	{"init", "--config FILE | --dir DIR", "write the secrets that an installation needs", initSecrets},
+	{"check-config", "FILE …", "check configuration files and say what is not known yet", checkConfig},
+	{"config apply", "--config FILE", "store the centre profiles as the active configuration", configApply},
+	{"demo", "[--data DIR]", "start everything embedded and send 30 sample letters through real doors", demo},
+	{"queue list|next|watch", "--department X [--exec CMD] [--ack]", "look at or consume a department's queue", queueCommand},
+	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
+	{"inspect", "FILE … [--json]", "show what is read in a mail, letter or scan, without registering it", inspect},
+	{"verify", "[--deep] [--json]", "check every promise against ledger and objects", verifyCommand},
+	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},
+	{"register export", "--format csv|jsonl", "write the register", exportCommand},
+	{"ready", "[--url URL]", "ask a running service whether it can register; for health checks", readyCommand},
+	{"bench intake", "", "measure the intake against mbsync", benchCommand},
+	{"read-child", "", "", readChild},
+}
+
+// cli is what a subcommand gets: its arguments and the outside world.
+type cli struct {
+	args           []string
+	sub            string // second word, for "queue list" and the like
+	stdout, stderr io.Writer
+}
+
+// usageError is the operator's mistake: exit status 2, no stack, the way out.
+type usageError struct{ msg string }
+
+func (u usageError) Error() string { return u.msg }
+
+func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(format, a...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		help(stdout)
+		return 0
+	}
+	if args[0] == "version" {
+		fmt.Fprintln(stdout, version)
+		return 0
+	}
+	cmd, c := find(args)
+	if cmd == nil {
+		fmt.Fprintf(stderr, "sekretariat: there is no command %q; see: sekretariat help\n", args[0])
+		return 2
+	}
+	c.stdout, c.stderr = stdout, stderr
+	err := cmd.run(ctx, c)
+	var usage usageError
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "sekretariat %s: %s\n", cmd.name, usage.msg)
+		return 2
+	}
+	fmt.Fprintf(stderr, "sekretariat %s: %v\n", cmd.name, err)
+	return 1
+}

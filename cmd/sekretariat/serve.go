@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sekretariat"
+	"sekretariat/desk/api"
+	"sekretariat/extract"
+	"sekretariat/ingest"
+	"sekretariat/ingest/dropbox"
+	"sekretariat/ledger"
+	"sekretariat/pipeline"
+	"sekretariat/register"
+	"sekretariat/register/index"
+)
+
+// roles are the parts of the service that one process runs.
+type roles struct{ ingest, route, desk bool }
+
+func serveAll(ctx context.Context, c *cli) error {
+	return serve(ctx, c, "serve", roles{ingest: true, route: true, desk: true})
+}
+
+func serveRole(name string) func(context.Context, *cli) error {
+	return func(ctx context.Context, c *cli) error {
+		return serve(ctx, c, name, roles{ingest: name == "ingest", route: name == "route", desk: name == "desk"})
+	}
+}
+
+func serve(ctx context.Context, c *cli, name string, r roles) error {
+	f := c.flags(name)
+	var in installationFlags
+	in.add(f)
+	if _, err := c.parse(f); err != nil {
+		return err
+	}
+	cfg, err := in.load()
+	if err != nil {
+		return err
+	}
+	if r != (roles{true, true, true}) && (cfg.NATS.URL == "" || cfg.Storage.S3 == nil) {
+		return usagef("separate roles need nats.url and storage.s3 in the installation file; on one machine use: sekretariat serve")
+	}
+	log := logger(cfg.Log, c.stderr)
+	for _, w := range cfg.Warnings {
+		log.Warn().Msg(w)
+	}
+	h, err := openHouse(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	s, err := newService(h, r)
+	if err != nil {
+		return errors.Join(err, h.close())
+	}
+	err = s.run(ctx)
+	s.pool.Close()
+	return errors.Join(err, h.close())
+}
+
+// service is a running installation: its workers, channels and listeners.
+type service struct {
+	*house
+	roles     roles
+	receiver  *ingest.Intake
+	pool      *extract.Pool
+	tokens    *api.Tokens
+	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
+	indexes   map[sekretariat.CentreID]*index.Index
+	registrar []*register.Registrar
+	journals  []journal
+	channels  []ingest.Channel
+	watch     func(pipeline.Step)
+	ready     func() // called once the listeners are up
+
+	idempotencyKey []byte // of the upload door's marks
+}
+
+func newService(h *house, r roles) (*service, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the program's own file for reading processes: %w", err)
+	}
+	s := &service{
+		house: h, roles: r, tokens: api.NewTokens(h.objects, sekretariat.SystemClock),
+		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{},
+		pool: extract.NewPool(extract.PoolOptions{
+			Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Logger: h.log,
+		}),
+	}
+	logs := map[sekretariat.CentreID]ledger.Log{}
+	for _, c := range h.centres {
+		logs[c.cfg.ID] = c.log
+	}
+	s.receiver, err = ingest.NewReceiver(ingest.Options{
+		Vault: h.vault, Clock: sekretariat.SystemClock, Logger: h.log.With().Str("room", "receiver").Logger(),
+		Limits: ingest.Limits{Delivery: h.cfg.Limits.Delivery, InFlight: h.cfg.Limits.InFlight},
+		Log: func(id sekretariat.CentreID) (ledger.Log, error) {
+			if l, ok := logs[id]; ok {
+				return l, nil
+			}
+			return nil, fmt.Errorf("there is no centre %q here", id)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.idempotencyKey, err = h.ownKey(fileIdempotencyKey); err != nil {
+		return nil, err
+	}
+	for _, c := range h.centres {
+		if err := s.addCentre(c); err != nil {
+			return nil, fmt.Errorf("centre %s: %w", c.cfg.ID, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *service) addCentre(c *centreHouse) error {
+	log := s.log.With().Str("centre", string(c.cfg.ID)).Logger()
+	s.pipelines[c.cfg.ID] = pipeline.New(pipeline.Options{
+		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Router: c.router, Logger: log,
+		Watch: func(st pipeline.Step) {
+			if s.watch != nil {
+				s.watch(st)
+			}
+		},
+	})
+	if s.roles.route {
+		s.addRegister(c, log)
+	}
+	if s.roles.desk || s.roles.route {
+		ix, err := s.openIndex(c)
+		if err != nil {
+			return err
+		}
+		s.indexes[c.cfg.ID] = ix
+	}
+	if s.roles.ingest {
+		chs, err := s.channelsOf(c, log)
+		if err != nil {
+			return err
+		}
+		s.channels = append(s.channels, chs...)
+	}
+	return nil
+}
+
+// journal names one stream to be journalled.
+type journal struct {
+	centre sekretariat.CentreID
+	stream ledger.StreamName
+}
+
+// run runs everything until ctx ends, or until a part fails that the rest
+// cannot do without.
+func (s *service) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if s.roles.route {
+		s.runRoute(ctx, g)
+	}
+	for _, c := range s.centres {
+		if s.indexes[c.cfg.ID] != nil {
+			g.Go(func() error { return s.follow(ctx, c) })
+		}
+	}
+	for _, ch := range s.channels {
+		g.Go(func() error { return s.runChannel(ctx, ch) })
+	}
+	if err := s.listen(ctx, g); err != nil {
+		return err
+	}
+	s.log.Info().Str("version", version).Int("centres", len(s.centres)).Int("channels", len(s.channels)).Msg("sekretariat is running")
+	if s.ready != nil {
+		s.ready()
+	}
+	err := g.Wait()
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		s.log.Info().Msg("sekretariat is stopping")
+		return nil
+	}
+	return err
+}
+
+// runRoute runs the workers of the route role. A registrar that stops to
+// number because ledger and entries disagree does not stop the rest: letters
+// go on being received.
+func (s *service) runRoute(ctx context.Context, g *errgroup.Group) {
+	for _, c := range s.centres {
+		g.Go(func() error { return s.pipelines[c.cfg.ID].Run(ctx, pipeline.AllRoles) })
+		g.Go(func() error { return s.sweepOverdue(ctx, c) })
+	}
+	for _, r := range s.registrar {
+		g.Go(func() error {
+			// ErrRewound comes back only at the end; it was logged and shown
+			// by /readyz all the time.
+			if err := r.Run(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
+	for _, j := range s.journals {
+		g.Go(func() error {
+			return s.untilDone(ctx, "journal of "+string(j.stream), func(ctx context.Context) error {
+				return s.ledger.Journal(ctx, s.objects, j.centre, j.stream, ledger.JournalOptions{})
+			})
+		})
+	}
+}
+
+// untilDone repeats a part that must not end while the service runs.
+func (s *service) untilDone(ctx context.Context, what string, run func(context.Context) error) error {
+	for {
+		err := run(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.log.Error().Err(err).Str("part", what).Msg("a part stopped; starting it again in 5 s")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(5 * time.Second):
+		}
+	}
+}
+
+// runChannel runs a channel while this process holds its lease, so that of
+// several machines one polls a mailbox.
+func (s *service) runChannel(ctx context.Context, ch ingest.Channel) error {
+	return s.untilDone(ctx, "channel "+ch.Name(), func(ctx context.Context) error {
+		lease, err := s.ledger.Lease(ctx, "channel/"+ch.Name(), leaseTTL)
+		if err != nil {
+			return err
+		}
+		held, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			select {
+			case <-lease.Lost():
+				cancel()
+			case <-held.Done():
+			}
+		}()
+		err = ch.Run(held)
+		release, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer done()
+		return errors.Join(err, lease.Release(release))
+	})
+}
+
+// leaseTTL is how long a dead process keeps its channels from others.
+const leaseTTL = 15 * time.Second
+
+// listen starts the HTTP listeners.
+func (s *service) listen(ctx context.Context, g *errgroup.Group) error {
+	if s.roles.desk {
+		if err := s.serveHTTP(ctx, g, "desk", s.cfg.Listen.Desk, s.deskHandler(), 30*time.Second); err != nil {
+			return err
+		}
+	}
+	if !s.roles.ingest || !s.hasUploads() {
+		return nil
+	}
+	h, err := dropbox.NewUpload(dropbox.UploadOptions{
+		Receiver: s.receiver, Store: s.objects, Authorizer: uploadTokens{s.tokens}, Box: s.uploadBox,
+		IdempotencyKey: s.idempotencyKey, Limit: s.cfg.Limits.Delivery, Clock: sekretariat.SystemClock, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	// A scanner on a slow line may take its time; a stalled one is cut off by
+	// the upload handler, which watches progress.
+	return s.serveHTTP(ctx, g, "scanners", s.cfg.Listen.Scanners, h, 0)
+}
+
+func (s *service) serveHTTP(ctx context.Context, g *errgroup.Group, name, addr string, h http.Handler, read time.Duration) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listener %s: %w; set listen.%s in the installation file", name, err, name)
+	}
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: read, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: nil, BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	s.log.Info().Str("listener", name).Str("address", l.Addr().String()).Msg("listening")
+	g.Go(func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("listener %s: %w", name, err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := srv.Shutdown(stop); err != nil {
+			return srv.Close()
+		}
+		return nil
+	})
+	return nil
+}
+
+func (s *service) deskHandler() http.Handler {
+	mux := http.NewServeMux()
+	centres := map[sekretariat.CentreID]api.Centre{}
+	for _, c := range s.centres {
+		centres[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain}
+	}
+	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Clock: sekretariat.SystemClock, Logger: s.log}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return mux
+}
+
+// readyz says whether a letter that came now would get its number.
+func (s *service) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+	defer cancel()
+	if err := s.notReady(ctx); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// maxJournalLag is how far the journal may be behind before it is an alarm
+// (invariant I6).
+const maxJournalLag = 10 * time.Second
+
+func (s *service) notReady(ctx context.Context) error {
+	if err := s.ledger.Ready(ctx); err != nil {
+		return fmt.Errorf("the ledger does not answer: %w", err)
+	}
+	for _, r := range s.registrar {
+		st := r.Status()
+		if !st.Ready && st.Err == nil {
+			return fmt.Errorf("series %s is still being compared with its entries", st.Series)
+		}
+		if !st.Ready {
+			return fmt.Errorf("series %s cannot register: %w", st.Series, st.Err)
+		}
+	}
+	for _, j := range s.journals {
+		lag, err := s.ledger.JournalBehind(ctx, j.centre, j.stream)
+		if err != nil {
+			return err
+		}
+		if lag > maxJournalLag {
+			return fmt.Errorf("the journal of %s is %s behind", j.stream, lag.Round(time.Second))
+		}
+	}
+	return nil
+}

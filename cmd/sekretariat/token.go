@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sekretariat"
+	"sekretariat/desk/api"
+)
+
+// tokenFlags are the flags of token create, revoke and list.
+type tokenFlags struct {
+	in                      installationFlags
+	centre, department, box string
+	register                bool
+	ttl                     time.Duration
+	creds                   string
+}
+
+// tokenCommand creates, revokes and lists access tokens. A department's token
+// comes with credentials for its NATS queue.
+func tokenCommand(ctx context.Context, c *cli) error {
+	f := c.flags("token " + c.sub)
+	var o tokenFlags
+	o.in.add(f)
+	f.StringVar(&o.centre, "centre", "", "centre, when there are several")
+	f.StringVar(&o.department, "department", "", "department whose letters and queue the token opens")
+	f.StringVar(&o.box, "box", "", "box that the token may upload into")
+	f.BoolVar(&o.register, "register", false, "the sekretariat: register and every open letter")
+	f.DurationVar(&o.ttl, "ttl", 365*24*time.Hour, "how long the token is valid")
+	f.StringVar(&o.creds, "creds", "", "file for the credentials of the department's NATS queue")
+	rest, err := c.parse(f)
+	if err != nil {
+		return err
+	}
+	h, err := o.in.openFor(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	centre, err := h.centre(o.centre)
+	if err != nil {
+		return err
+	}
+	tokens := api.NewTokens(h.objects, sekretariat.SystemClock)
+	switch c.sub {
+	case "create":
+		return createToken(ctx, c, h, centre, tokens, o)
+	case "revoke":
+		return revokeTokens(ctx, c, h, centre, tokens, rest)
+	case "list":
+		return listTokens(ctx, c, centre, tokens)
+	}
+	return usagef("say: sekretariat token create|revoke|list")
+}
+
+func createToken(ctx context.Context, c *cli, h *house, centre *centreHouse, tokens *api.Tokens, o tokenFlags) error {
+	scopes, err := o.scopes(centre)
+	if err != nil {
+		return err
+	}
+	user := ""
+	if o.creds != "" {
+		if o.department == "" {
+			return usagef("--creds goes with --department: only departments have queues")
+		}
+		creds, pub, err := h.ledger.IssueDepartment(ctx, centre.cfg.ID, sekretariat.DepartmentID(o.department), "token", o.ttl)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.creds, creds, 0o600); err != nil {
+			return fmt.Errorf("write credentials: %w", err)
+		}
+		user = pub
+	}
+	plain, tok, err := tokens.Create(ctx, centre.cfg.ID, scopes, o.ttl, user)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c.stdout, plain)
+	fmt.Fprintf(c.stderr, "Token %s for %s, valid until %s. It is shown only this once; end it with: sekretariat token revoke %s\n",
+		tok.ID, strings.Join(scopes, ", "), tok.Expires.Format(time.DateOnly), tok.ID)
+	return nil
+}
+
+func (o tokenFlags) scopes(centre *centreHouse) ([]string, error) {
+	var scopes []string
+	if o.department != "" {
+		id := sekretariat.DepartmentID(o.department)
+		if _, ok := centre.cfg.DepartmentByID(id); !ok {
+			return nil, usagef("%s has no department %q; it has: %s", centre.cfg.ID, o.department, departmentList(centre))
+		}
+		scopes = append(scopes, api.DepartmentScope(id))
+	}
+	if o.box != "" {
+		known := false
+		for _, b := range centre.cfg.Boxes {
+			known = known || b.ID == o.box
+		}
+		if !known {
+			return nil, usagef("%s has no box %q", centre.cfg.ID, o.box)
+		}
+		scopes = append(scopes, api.BoxScope(o.box))
+	}
+	if o.register {
+		scopes = append(scopes, api.ScopeRegister)
+	}
+	if len(scopes) != 1 {
+		return nil, usagef("give exactly one of --department, --box, --register: a token opens one thing")
+	}
+	return scopes, nil
+}
+
+func departmentList(c *centreHouse) string {
+	var ids []string
+	for _, d := range c.cfg.Departments {
+		ids = append(ids, string(d.ID))
+	}
+	return strings.Join(ids, ", ")
+}
+
+func revokeTokens(ctx context.Context, c *cli, h *house, centre *centreHouse, tokens *api.Tokens, ids []string) error {
+	if len(ids) == 0 {
+		return usagef("name the token: sekretariat token revoke ID")
+	}
+	for _, id := range ids {
+		tok, err := tokens.Find(ctx, centre.cfg.ID, id)
+		if errors.Is(err, api.ErrToken) {
+			return usagef("there is no token %s in %s; see: sekretariat token list", id, centre.cfg.ID)
+		}
+		if err != nil {
+			return err
+		}
+		if tok.NATSUser != "" {
+			if err := h.ledger.Revoke(ctx, tok.NATSUser); err != nil {
+				return fmt.Errorf("revoke the queue credentials of token %s: %w; nothing is revoked yet, repeat the command", id, err)
+			}
+		}
+		if err := tokens.Revoke(ctx, centre.cfg.ID, id); err != nil {
+			return fmt.Errorf("revoke token %s: %w; repeat the command", id, err)
+		}
+		fmt.Fprintf(c.stdout, "Token %s is revoked.\n", id)
+	}
+	return nil
+}
+
+func listTokens(ctx context.Context, c *cli, centre *centreHouse, tokens *api.Tokens) error {
+	list, err := tokens.List(ctx, centre.cfg.ID)
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tSCOPE\tCREATED\tEXPIRES\tQUEUE")
+	for _, k := range list {
+		queue := "no"
+		if k.NATSUser != "" {
+			queue = "yes"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", k.ID, strings.Join(k.Scopes, ","), k.Created.Format(time.DateOnly), k.Expires.Format(time.DateOnly), queue)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,360 @@
+// Package api is the HTTP interface for department systems (/api/v1): what a
+// letter is, its original, its parts, its reading, and the commands on it. A
+// department's token opens the letters that its department has now and no
+// others; foreign and missing letters answer alike. docs/consumers.md shows a
+// client.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sekretariat"
+	"sekretariat/extract/epuapdoc"
+	"sekretariat/extract/mail"
+	"sekretariat/ledger"
+	"sekretariat/pipeline"
+	"sekretariat/storage"
+)
+
+// Centre is what the API needs of one centre.
+type Centre struct {
+	Pipeline *pipeline.Pipeline
+	Log      ledger.Log
+	Vault    *storage.Vault
+	// Explain makes the Polish sentence of a decision.
+	Explain func(sekretariat.Decision) string
+}
+
+// Options make an API.
+type Options struct {
+	Centres map[sekretariat.CentreID]Centre
+	Tokens  *Tokens
+	Clock   sekretariat.Clock
+	Logger  zerolog.Logger
+}
+
+type api struct{ Options }
+
+// New returns the handler of everything below /api/v1/.
+func New(o Options) http.Handler {
+	a := &api{o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/letters/{id}", a.with("letter", a.letter))
+	mux.HandleFunc("GET /api/v1/letters/{id}/original", a.with("original", a.original))
+	mux.HandleFunc("GET /api/v1/letters/{id}/reading", a.with("reading", a.reading))
+	mux.HandleFunc("GET /api/v1/letters/{id}/parts/{path}", a.with("part", a.part))
+	mux.HandleFunc("POST /api/v1/letters/{id}/taken", a.with("taken", a.taken))
+	mux.HandleFunc("POST /api/v1/letters/{id}/done", a.with("done", a.done))
+	mux.HandleFunc("POST /api/v1/letters/{id}/handed-back", a.with("handed-back", a.handedBack))
+	mux.HandleFunc("POST /api/v1/letters/{id}/reroute", a.with("reroute", a.reroute))
+	return mux
+}
+
+// call is one authenticated request about one letter.
+type call struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	centre sekretariat.CentreID
+	c      Centre
+	who    sekretariat.Principal
+	id     sekretariat.LetterID
+}
+
+// errTooEarly: the reading is not there yet.
+var errTooEarly = errors.New("the letter has not been read yet; ask again in a minute")
+
+// with authenticates, runs h and writes the audit trail: who asked what about
+// which letter, and whether it was allowed.
+func (a *api) with(action string, h func(context.Context, call) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+		c, err := a.authenticate(w, r)
+		if err != nil {
+			a.fail(w, action, err)
+			return
+		}
+		err = h(r.Context(), c)
+		denied := errors.Is(err, pipeline.ErrNotFound) || errors.Is(err, pipeline.ErrForbidden)
+		a.audit(r.Context(), c, action, !denied)
+		if err != nil {
+			a.fail(w, action, err)
+		}
+	}
+}
+
+func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (call, error) {
+	plain, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return call{}, ErrToken
+	}
+	centre, tok, err := a.Tokens.Check(r.Context(), strings.TrimSpace(plain))
+	if err != nil {
+		return call{}, err
+	}
+	c, ok := a.Centres[centre]
+	if !ok {
+		return call{}, ErrToken
+	}
+	id, err := sekretariat.ParseLetterID(r.PathValue("id"))
+	if err != nil {
+		return call{}, pipeline.ErrNotFound
+	}
+	return call{w: w, r: r, centre: centre, c: c, who: tok.Principal(centre), id: id}, nil
+}
+
+// audit never fails a request; a lost line is counted and logged.
+func (a *api) audit(ctx context.Context, c call, action string, allowed bool) {
+	at := a.Clock()
+	e, err := sekretariat.NewEvent(sekretariat.EventAccess, c.centre, "api", string(c.id), int(at.UnixNano()&0x7fffffff), at,
+		sekretariat.AccessData{Principal: c.who.ID, Action: action, Letter: c.id, Allowed: allowed})
+	if err == nil {
+		_, err = c.c.Log.Append(context.WithoutCancel(ctx), ledger.Audit, ledger.Record{Subject: "access", LastSeq: ledger.AnySeq, Event: e})
+	}
+	if err != nil {
+		a.Logger.Error().Err(err).Str("action", action).Msg("an access could not be written to the audit trail")
+	}
+}
+
+// fail answers with a JSON error. Nothing of what was asked for is repeated.
+func (a *api) fail(w http.ResponseWriter, action string, err error) {
+	status, text := http.StatusInternalServerError, "internal error; try again later"
+	switch {
+	case errors.Is(err, ErrToken):
+		status, text = http.StatusUnauthorized, "a valid token is needed: Authorization: Bearer …; ask the administrator for a new one"
+		w.Header().Set("WWW-Authenticate", `Bearer realm="sekretariat"`)
+	case errors.Is(err, pipeline.ErrNotFound):
+		status, text = http.StatusNotFound, pipeline.ErrNotFound.Error()
+	case errors.Is(err, pipeline.ErrForbidden):
+		status, text = http.StatusForbidden, pipeline.ErrForbidden.Error()
+	case errors.Is(err, pipeline.ErrInvalid):
+		status, text = http.StatusBadRequest, err.Error()
+	case errors.Is(err, pipeline.ErrChanged):
+		status, text = http.StatusConflict, pipeline.ErrChanged.Error()+"; fetch it again"
+	case errors.Is(err, errTooEarly):
+		status, text = http.StatusTooEarly, err.Error()
+	case errors.Is(err, storage.ErrShredded):
+		status, text = http.StatusGone, "the content was destroyed"
+	case errors.Is(err, context.Canceled):
+		return
+	default:
+		a.Logger.Error().Err(err).Str("action", action).Msg("API request failed")
+	}
+	answer(w, status, map[string]string{"error": text})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the client is gone: nobody to tell
+}
+
+// Letter is the JSON of a letter.
+type Letter struct {
+	ID         sekretariat.LetterID     `json:"id"`
+	Number     sekretariat.Number       `json:"number"`
+	Identifier string                   `json:"identifier"`
+	Printed    string                   `json:"printed"`
+	Kind       sekretariat.Kind         `json:"kind"`
+	Door       sekretariat.Door         `json:"door"`
+	Status     sekretariat.Status       `json:"status"`
+	Department sekretariat.DepartmentID `json:"department"`
+	Urgency    sekretariat.Urgency      `json:"urgency"`
+	Revision   int                      `json:"revision"`
+	Arrived    sekretariat.Arrival      `json:"arrived"`
+	Day        string                   `json:"day"` // data wpływu, RRRR-MM-DD
+	Received   time.Time                `json:"received"`
+	Why        string                   `json:"why"`
+	Original   sekretariat.ObjectRef    `json:"original"`
+	Subject    string                   `json:"subject,omitempty"`
+	Sender     *sekretariat.Party       `json:"sender,omitempty"`
+	Parts      []sekretariat.Part       `json:"parts,omitempty"`
+}
+
+func (a *api) letter(ctx context.Context, c call) error {
+	l, err := c.c.Pipeline.Letter(ctx, c.who, c.id)
+	if err != nil {
+		return err
+	}
+	m, err := pipeline.Manifest(ctx, c.c.Vault, c.centre, c.id.Submission())
+	if err != nil {
+		return err
+	}
+	m.Original.Key = "" // where it lies is nobody's business
+	out := Letter{
+		ID: l.ID, Number: l.Number, Identifier: l.Number.Identifier(), Printed: l.Number.Printed(), Kind: l.Arrived.Kind,
+		Door: l.Arrived.Door, Status: l.Status, Department: l.Department, Urgency: l.Decision.Urgency, Revision: l.Revision,
+		Arrived: l.Arrived.Arrived, Day: sekretariat.Day(l.Arrived.Arrived.At), Received: l.Arrived.Received,
+		Why: c.c.Explain(l.Decision), Original: m.Original,
+	}
+	if l.Reader != "" {
+		r, err := pipeline.LoadReading(ctx, c.c.Vault, c.centre, c.id.Submission(), l.Reading)
+		if err != nil {
+			return err
+		}
+		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, r.Parts
+	}
+	answer(c.w, http.StatusOK, out)
+	return nil
+}
+
+func (a *api) reading(ctx context.Context, c call) error {
+	_, r, err := a.read(ctx, c)
+	if err != nil {
+		return err
+	}
+	answer(c.w, http.StatusOK, r)
+	return nil
+}
+
+// read returns a letter and its reading.
+func (a *api) read(ctx context.Context, c call) (*sekretariat.Letter, *sekretariat.Reading, error) {
+	l, err := c.c.Pipeline.Letter(ctx, c.who, c.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.Reader == "" {
+		return nil, nil, errTooEarly
+	}
+	r, err := pipeline.LoadReading(ctx, c.c.Vault, c.centre, c.id.Submission(), l.Reading)
+	return l, r, err
+}
+
+func (a *api) original(ctx context.Context, c call) error {
+	if _, err := c.c.Pipeline.Letter(ctx, c.who, c.id); err != nil {
+		return err
+	}
+	m, body, err := a.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	h := c.w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", "attachment; filename=original.bin")
+	h.Set("ETag", strconv.Quote(string(m.Original.SHA256)))
+	http.ServeContent(c.w, c.r, "", time.Time{}, io.NewSectionReader(body, 0, body.Size()))
+	return nil
+}
+
+func (a *api) open(ctx context.Context, c call) (sekretariat.Manifest, storage.Object, error) {
+	m, err := pipeline.Manifest(ctx, c.c.Vault, c.centre, c.id.Submission())
+	if err != nil {
+		return m, nil, err
+	}
+	body, err := c.c.Vault.Open(ctx, c.centre, c.id.Submission(), m.Original.Key)
+	if err != nil {
+		return m, nil, fmt.Errorf("open original of %s: %w", c.id, err)
+	}
+	return m, body, nil
+}
+
+// part sends one decoded part of a letter, always as a download with a safe
+// name and a neutral type: nothing of a letter runs in a browser.
+func (a *api) part(ctx context.Context, c call) error {
+	_, r, err := a.read(ctx, c)
+	if err != nil {
+		return err
+	}
+	p, ok := find(r.Parts, c.r.PathValue("path"))
+	if !ok {
+		return pipeline.ErrNotFound
+	}
+	_, body, err := a.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	name := p.SafeName
+	if name == "" {
+		name = "czesc-" + p.Path + ".bin"
+	}
+	h := c.w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	h.Set("ETag", strconv.Quote(string(p.SHA256)))
+	if _, err := io.Copy(c.w, openPart(r, body, p)); err != nil {
+		// Headers are out: cutting the connection is the only honest answer.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+func find(parts []sekretariat.Part, path string) (sekretariat.Part, bool) {
+	for _, p := range parts {
+		if p.Path == path {
+			return p, true
+		}
+	}
+	return sekretariat.Part{}, false
+}
+
+// command is the body of a POST.
+type command struct {
+	Revision   int                      `json:"revision"`
+	Department sekretariat.DepartmentID `json:"department"`
+	Reason     string                   `json:"reason"`
+}
+
+func decode(c call) (command, error) {
+	var cmd command
+	d := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, 1<<16))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&cmd); err != nil {
+		return cmd, fmt.Errorf("%w: the body must be JSON with revision (and department, reason)", pipeline.ErrInvalid)
+	}
+	return cmd, nil
+}
+
+func (a *api) command(c call, run func(command) error) error {
+	cmd, err := decode(c)
+	if err != nil {
+		return err
+	}
+	if err := run(cmd); err != nil {
+		return err
+	}
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *api) taken(ctx context.Context, c call) error {
+	return a.command(c, func(cmd command) error { return c.c.Pipeline.Take(ctx, c.who, c.id, cmd.Revision) })
+}
+
+func (a *api) done(ctx context.Context, c call) error {
+	return a.command(c, func(cmd command) error { return c.c.Pipeline.Done(ctx, c.who, c.id, cmd.Revision) })
+}
+
+func (a *api) handedBack(ctx context.Context, c call) error {
+	return a.command(c, func(cmd command) error { return c.c.Pipeline.HandBack(ctx, c.who, c.id, cmd.Revision, cmd.Reason) })
+}
+
+func (a *api) reroute(ctx context.Context, c call) error {
+	return a.command(c, func(cmd command) error {
+		return c.c.Pipeline.Reroute(ctx, c.who, c.id, cmd.Revision, cmd.Department, cmd.Reason)
+	})
+}
+
+// openPart decodes one part from the original, by the reader that listed it.
+func openPart(r *sekretariat.Reading, body sekretariat.Body, p sekretariat.Part) io.Reader {
+	if strings.HasPrefix(r.Reader, "epuap-") {
+		return epuapdoc.OpenPart(body, p)
+	}
+	return mail.OpenPart(body, p)
+}

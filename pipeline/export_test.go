@@ -1,0 +1,18 @@
+package pipeline
+
+import (
+	"context"
+
+	"sekretariat/ledger"
+)
+
+// Handle works on one event as the work group of its stream would.
+func Handle(p *Pipeline, ctx context.Context, s ledger.Stored) error {
+	switch s.Stream {
+	case ledger.Intake:
+		return p.sort(ctx, s)
+	case ledger.Letter:
+		return p.route(ctx, s)
+	}
+	return p.read(ctx, s)
+}

@@ -1,0 +1,143 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"sekretariat"
+	"sekretariat/extract"
+	"sekretariat/ledger"
+	"sekretariat/storage"
+)
+
+// maxManifest bounds the manifests that are read back; they are ours.
+const maxManifest = 1 << 20
+
+// MaxReading bounds a stored reading.
+const MaxReading = 64 << 20
+
+// read has one registered letter read and keeps the reading.
+func (p *Pipeline) read(ctx context.Context, s ledger.Stored) error {
+	if s.Event.Type != sekretariat.EventRegistered {
+		return nil
+	}
+	d, err := sekretariat.DataOf[sekretariat.RegisteredData](s.Event)
+	if err != nil {
+		return ledger.Permanent(err)
+	}
+	id := d.Entry.Letter
+	p.tell(Step{Letter: id, Type: sekretariat.EventRegistered, Number: d.Entry.Number, Kind: d.Arrived.Kind})
+	if s.Redelivered { // read before the crash? then do not read again
+		if state, _, err := State(ctx, p.o.Log, id.Submission()); err == nil {
+			if l := state.Letters[id.Part()]; l != nil && l.Reader != "" {
+				return nil
+			}
+		}
+	}
+	ref, reading, err := p.keepReading(ctx, d)
+	if err != nil {
+		return err
+	}
+	return p.amend(ctx, id, d.Cause, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
+		if l != nil && l.Reader != "" {
+			return nil, nil
+		}
+		data := sekretariat.ReadData{
+			Letter: id, Number: d.Entry.Number, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
+			Arrived: lite(d.Arrived), Closed: d.Closed,
+		}
+		if l != nil {
+			data.Decided = l.Revision
+		}
+		return p.event(sekretariat.EventRead, "read", string(id), 0, data)
+	})
+}
+
+func lite(a sekretariat.ArrivedData) sekretariat.ArrivedLite {
+	return sekretariat.ArrivedLite{
+		Kind: a.Kind, Door: a.Door, Account: a.Account, Box: a.Box, Unit: a.Unit, Department: a.Department,
+		At: a.Arrived.At, Received: a.Received,
+	}
+}
+
+// keepReading reads the original and seals the reading beside it.
+func (p *Pipeline) keepReading(ctx context.Context, d sekretariat.RegisteredData) (sekretariat.ObjectRef, *sekretariat.Reading, error) {
+	reading, err := p.readOriginal(ctx, d.Arrived)
+	if err != nil {
+		return sekretariat.ObjectRef{}, nil, err
+	}
+	raw, err := json.Marshal(reading)
+	if err != nil {
+		return sekretariat.ObjectRef{}, nil, ledger.Permanent(fmt.Errorf("encode reading of %s: %w", d.Entry.Letter, err))
+	}
+	key := storage.DerivedKey(p.id, d.Arrived.Submission, reading.Reader, fmt.Sprintf("%d.reading.json", d.Entry.Letter.Part()))
+	if err := p.o.Vault.Put(ctx, p.id, d.Arrived.Submission, key, bytes.NewReader(raw)); err != nil {
+		return sekretariat.ObjectRef{}, nil, fmt.Errorf("keep reading of %s: %w", d.Entry.Letter, err)
+	}
+	p.recent.put(key, reading)
+	return sekretariat.ObjectRef{Key: key, SHA256: sekretariat.DigestOf(raw), Size: int64(len(raw)), MediaType: "application/json"}, reading, nil
+}
+
+// readOriginal opens manifest and original and reads. What cannot be opened for
+// good (damaged, shredded) is a reading that says so: the letter still goes to
+// a person.
+func (p *Pipeline) readOriginal(ctx context.Context, a sekretariat.ArrivedData) (*sekretariat.Reading, error) {
+	m, err := Manifest(ctx, p.o.Vault, p.id, a.Submission)
+	if hopeless(err) {
+		return unopened(err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	body, err := p.o.Vault.Open(ctx, p.id, a.Submission, m.Original.Key)
+	if hopeless(err) {
+		return unopened(err), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open original of submission %.12s…: %w", a.Submission, err)
+	}
+	defer body.Close()
+	r, err := p.o.Reader.Read(ctx, extract.Input{
+		Kind: m.Kind, Name: m.Source["fileName"], MediaType: m.Original.MediaType, Source: m.Source, Body: body,
+	})
+	if hopeless(err) {
+		return unopened(err), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read submission %.12s…: %w", a.Submission, err)
+	}
+	return &r, nil
+}
+
+// Manifest reads the manifest of a submission.
+func Manifest(ctx context.Context, v *storage.Vault, c sekretariat.CentreID, s sekretariat.SubmissionID) (sekretariat.Manifest, error) {
+	var m sekretariat.Manifest
+	raw, err := v.ReadAll(ctx, c, s, storage.ManifestKey(c, s), maxManifest)
+	if err != nil {
+		return m, fmt.Errorf("manifest of submission %.12s…: %w", s, err)
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return m, fmt.Errorf("manifest of submission %.12s…: %w: %w", s, storage.ErrDamaged, err)
+	}
+	return m, nil
+}
+
+// hopeless tells whether no repetition will open the object. A missing object
+// is not hopeless: it may be on its way to a store shared by several machines.
+func hopeless(err error) bool {
+	return errors.Is(err, storage.ErrDamaged) || errors.Is(err, storage.ErrShredded)
+}
+
+// FindingDamaged marks a letter whose stored bytes cannot be opened.
+const FindingDamaged = "stored-object-damaged"
+
+func unopened(err error) *sekretariat.Reading {
+	code := FindingDamaged
+	if errors.Is(err, storage.ErrShredded) {
+		code = "destroyed"
+	}
+	return &sekretariat.Reading{Reader: "none-1", Outcome: sekretariat.ReadUnreadable, Findings: []sekretariat.Finding{{Code: code}}}
+}

@@ -1,0 +1,174 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"sekretariat"
+	"sekretariat/ledger"
+	"sekretariat/router"
+	"sekretariat/storage"
+)
+
+// route works on the events of LETTER: a reading wants a decision, a decision
+// wants to be delivered.
+func (p *Pipeline) route(ctx context.Context, s ledger.Stored) error {
+	switch s.Event.Type {
+	case sekretariat.EventRead:
+		return p.decide(ctx, s)
+	case sekretariat.EventRouted:
+		return p.deliver(ctx, s)
+	}
+	return nil
+}
+
+// decide makes the first decision on a letter. Later ones are people's.
+func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
+	d, err := sekretariat.DataOf[sekretariat.ReadData](s.Event)
+	if err != nil {
+		return ledger.Permanent(err)
+	}
+	reading, err := p.reading(ctx, d)
+	if err != nil {
+		return err
+	}
+	now := p.o.Clock()
+	decision := p.o.Router.Decide(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: now})
+	last := s.Seq
+	if d.Decided > 0 {
+		last = 0 // there is a decision already: look at it first
+	}
+	return p.amend(ctx, d.Letter, last, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
+		if l != nil && l.Revision > 0 && l.Decision.Rule != RuleOverdue {
+			return nil, nil // decided before a crash, or by a person
+		}
+		return p.routed(l, d.Letter, d.Number, decision, d.Closed, d.Arrived.Received, "", nil)
+	})
+}
+
+// routed makes the event of a decision on a letter; l is its present state,
+// nil when the decision is the first one.
+func (p *Pipeline) routed(l *sekretariat.Letter, id sekretariat.LetterID, n sekretariat.Number, decision sekretariat.Decision,
+	closed bool, received time.Time, by string, reason *sekretariat.ObjectRef) (*sekretariat.Event, error) {
+	d := sekretariat.RoutedData{
+		Letter: id, Number: n, Revision: 1, Decision: decision, By: by, Reason: reason,
+		Closed: closed || p.closed(decision.Department), Received: received,
+	}
+	if l != nil && l.Revision > 0 {
+		d.Revision, d.From = l.Revision+1, l.Department
+		d.Withdraw = former(l, d)
+	}
+	return p.event(sekretariat.EventRouted, "route", string(id), d.Revision, d)
+}
+
+// former lists who had the letter by the decision before and has it no more.
+func former(l *sekretariat.Letter, d sekretariat.RoutedData) []sekretariat.DepartmentID {
+	var out []sekretariat.DepartmentID
+	for _, had := range append([]sekretariat.DepartmentID{l.Department}, l.Copies...) {
+		keeps := had == d.Decision.Department || !d.Closed && slices.Contains(d.Decision.Copies, had)
+		if !keeps && !slices.Contains(out, had) {
+			out = append(out, had)
+		}
+	}
+	return out
+}
+
+// closed tells whether a department's letters are closed to others (rule P5).
+func (p *Pipeline) closed(id sekretariat.DepartmentID) bool {
+	for _, d := range p.o.Centre.Departments {
+		if d.ID == id {
+			return d.Closed
+		}
+	}
+	return false
+}
+
+// reading returns the reading of a letter, from memory or from the store.
+func (p *Pipeline) reading(ctx context.Context, d sekretariat.ReadData) (*sekretariat.Reading, error) {
+	if r := p.recent.take(d.Reading.Key); r != nil {
+		return r, nil
+	}
+	r, err := LoadReading(ctx, p.o.Vault, p.id, d.Letter.Submission(), d.Reading)
+	if hopeless(err) {
+		return unopened(err), nil
+	}
+	return r, err
+}
+
+// LoadReading reads a stored reading back.
+func LoadReading(ctx context.Context, v *storage.Vault, c sekretariat.CentreID, s sekretariat.SubmissionID, ref sekretariat.ObjectRef) (*sekretariat.Reading, error) {
+	raw, err := v.ReadAll(ctx, c, s, ref.Key, MaxReading)
+	if err != nil {
+		return nil, fmt.Errorf("reading of submission %.12s…: %w", s, err)
+	}
+	var r sekretariat.Reading
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return nil, fmt.Errorf("reading of submission %.12s…: %w: %w", s, storage.ErrDamaged, err)
+	}
+	return &r, nil
+}
+
+// deliver puts a decision into effect: the letter into its department's queue,
+// copies into others, and the former department is told that it has it no
+// more. Each queue event has a subject of its own that must be empty, so a
+// repeat cannot double it.
+func (p *Pipeline) deliver(ctx context.Context, s ledger.Stored) error {
+	d, err := sekretariat.DataOf[sekretariat.RoutedData](s.Event)
+	if err != nil {
+		return ledger.Permanent(err)
+	}
+	for _, former := range d.Withdraw {
+		if err := p.withdraw(ctx, d, former); err != nil {
+			return err
+		}
+	}
+	if err := p.queue(ctx, d, d.Decision.Department, false); err != nil {
+		return err
+	}
+	for _, c := range d.Decision.Copies {
+		if c == d.Decision.Department || d.Closed {
+			continue
+		}
+		if err := p.queue(ctx, d, c, true); err != nil {
+			return err
+		}
+	}
+	p.tell(Step{Letter: d.Letter, Type: sekretariat.EventQueued, Decision: d.Decision, Number: d.Number, Took: p.o.Clock().Sub(d.Received)})
+	return nil
+}
+
+func (p *Pipeline) queue(ctx context.Context, d sekretariat.RoutedData, to sekretariat.DepartmentID, isCopy bool) error {
+	e, err := p.event(sekretariat.EventQueued, "deliver", string(d.Letter)+"@"+string(to), d.Revision, sekretariat.QueuedData{
+		Letter: d.Letter, Number: d.Number, Identifier: d.Number.Identifier(), Printed: d.Number.Printed(),
+		Department: to, Urgency: d.Decision.Urgency, Revision: d.Revision, Copy: isCopy, Received: d.Received,
+		Content: "/api/v1/letters/" + string(d.Letter),
+	})
+	if err != nil {
+		return err
+	}
+	return p.enqueue(ctx, to, d.Decision.Urgency.Lane(), d, *e)
+}
+
+// withdraw tells the former department to delete its copy (rule P4). It goes
+// into the urgent lane: nothing is more urgent than a letter in wrong hands.
+func (p *Pipeline) withdraw(ctx context.Context, d sekretariat.RoutedData, former sekretariat.DepartmentID) error {
+	e, err := p.event(sekretariat.EventWithdrawn, "deliver", string(d.Letter)+"@"+string(former), d.Revision,
+		sekretariat.WithdrawnData{Letter: d.Letter, Department: former, Revision: d.Revision - 1})
+	if err != nil {
+		return err
+	}
+	return p.enqueue(ctx, former, sekretariat.Urgent.Lane(), d, *e)
+}
+
+func (p *Pipeline) enqueue(ctx context.Context, to sekretariat.DepartmentID, lane string, d sekretariat.RoutedData, e sekretariat.Event) error {
+	subject := fmt.Sprintf("%s.%s.%s.%d", to, lane, d.Letter, d.Revision)
+	_, err := p.o.Log.Append(ctx, ledger.Queue, ledger.Record{Subject: subject, Event: e})
+	if err == nil || errors.Is(err, ledger.ErrConflict) {
+		return nil // now, or before a crash
+	}
+	return fmt.Errorf("queue %s for %s: %w", d.Letter, to, err)
+}

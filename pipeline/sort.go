@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sekretariat"
+	"sekretariat/ledger"
+)
+
+// sort decides what one submission becomes: letters to be registered, or a
+// parked one with the reason. Doubt means: register as one letter. The first
+// stored outcome wins.
+func (p *Pipeline) sort(ctx context.Context, s ledger.Stored) error {
+	if s.Event.Type != sekretariat.EventArrived {
+		return ledger.Permanent(fmt.Errorf("event %s on INTAKE", s.Event.Type))
+	}
+	a, err := sekretariat.DataOf[sekretariat.ArrivedData](s.Event)
+	if err != nil {
+		return ledger.Permanent(err)
+	}
+	letter, err := p.judge(ctx, a)
+	if err != nil {
+		return err
+	}
+	e, err := p.event(sekretariat.EventSorted, "sort", string(a.Submission), 0,
+		sekretariat.SortedData{Arrived: a, Letters: []sekretariat.SortedLetter{letter}})
+	if err != nil {
+		return err
+	}
+	_, err = p.o.Log.Append(ctx, ledger.Letter, ledger.Record{Subject: string(a.Submission), Event: *e})
+	if errors.Is(err, ledger.ErrConflict) {
+		return nil // sorted before: that outcome stands
+	}
+	if err == nil && letter.Action == sekretariat.ActionPark {
+		p.tell(Step{Letter: sekretariat.NewLetterID(a.Submission, 1), Type: sekretariat.EventSorted, Kind: a.Kind, Took: p.o.Clock().Sub(a.Received),
+			Decision: sekretariat.Decision{Rule: string(letter.Reason)}})
+	}
+	return err
+}
+
+func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekretariat.SortedLetter, error) {
+	l := sekretariat.SortedLetter{Part: 1, Series: a.Series, Action: sekretariat.ActionRegister}
+	switch {
+	case a.Park != "":
+		return parked(l, a.Park, ""), nil
+	case a.Test:
+		return parked(l, sekretariat.ParkTest, ""), nil
+	}
+	first, err := p.firstTwin(ctx, a)
+	if err != nil {
+		return l, err
+	}
+	if first != a.Submission {
+		return parked(l, sekretariat.ParkDuplicate, sekretariat.NewLetterID(first, 1)), nil
+	}
+	return l, nil
+}
+
+func parked(l sekretariat.SortedLetter, why sekretariat.ParkReason, of sekretariat.LetterID) sekretariat.SortedLetter {
+	l.Action, l.Reason, l.Of = sekretariat.ActionPark, why, of
+	return l
+}
+
+// firstTwin returns the submission that was first to bring this content to the
+// series: one mail to two mailboxes of a series is one registered letter and a
+// parked twin (invariant I2). With a single account of the kind there are no
+// twins, and nothing need be asked.
+func (p *Pipeline) firstTwin(ctx context.Context, a sekretariat.ArrivedData) (sekretariat.SubmissionID, error) {
+	if a.Content == "" || !p.mayHaveTwins(a) {
+		return a.Submission, nil
+	}
+	name := fmt.Sprintf("twin.%s.%s.%s.%s", p.id, a.Series, a.Kind, a.Content)
+	w, err := p.o.Claims.Claim(ctx, name, []byte(a.Submission))
+	if err != nil {
+		return "", fmt.Errorf("ask for twins of submission %.12s…: %w", a.Submission, err)
+	}
+	return sekretariat.ParseSubmissionID(string(w))
+}
+
+func (p *Pipeline) mayHaveTwins(a sekretariat.ArrivedData) bool {
+	return a.Kind == sekretariat.KindMail && len(p.o.Centre.Mailboxes) > 1
+}
