@@ -47,7 +47,7 @@ func Open(t testing.TB, folder string, series ...sekretariat.SeriesID) *Office {
 	o := &Office{T: t, Dir: folder, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.ErrorLevel)}
 	ctx := context.Background()
 	var err error
-	o.Ledger, err = ledger.Open(ctx, ledger.Options{Dir: o.path("nats"), Logger: o.Logger})
+	o.Ledger, err = ledger.Open(ctx, ledger.Options{Dir: o.path("nats"), Port: -1, Logger: o.Logger})
 	o.must(err)
 	o.Log, err = o.Ledger.Centre(ctx, Centre, series)
 	o.must(err)
