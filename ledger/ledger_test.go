@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -358,4 +359,43 @@ func BenchmarkWork(b *testing.B) {
 		return nil
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func BenchmarkLast(b *testing.B) {
+	g := centre(b, open(b, b.TempDir()))
+	const n = 1000
+	for i := range n {
+		mustAppend(b, g, Letter, rec(strconv.Itoa(i), 0))
+	}
+	var i atomic.Int64
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := g.Last(context.Background(), Letter, strconv.Itoa(int(i.Add(1)%n))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+}
+
+func BenchmarkReplay(b *testing.B) {
+	g := centre(b, open(b, b.TempDir()))
+	const n = 20_000
+	var wg sync.WaitGroup
+	for w := range 200 {
+		wg.Go(func() {
+			for i := range n / 200 {
+				mustAppend(b, g, Letter, rec(fmt.Sprintf("%d.%d", w, i), 0))
+			}
+		})
+	}
+	wg.Wait()
+	for b.Loop() {
+		if err := g.Replay(b.Context(), Letter, 1, func(Stored) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "events/s")
 }

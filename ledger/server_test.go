@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -55,38 +56,73 @@ func serve(conf string) error {
 
 // natsServer is a server in a process of its own.
 type natsServer struct {
-	t   *testing.T
-	dir string
-	url string
-	cmd *exec.Cmd
+	t       *testing.T
+	dir     string
+	secrets string
+	url     string // of all servers of the installation
+	cmd     *exec.Cmd
 }
 
 // startServer prepares an installation's secrets and starts its server.
 func startServer(t *testing.T) *natsServer {
 	t.Helper()
-	s := &natsServer{t: t, dir: t.TempDir()}
-	if err := InitSecrets(s.secrets()); err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	if err := ln.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.url = "nats://" + addr
-	conf := fmt.Sprintf("server_name: test\nlisten: %q\nlog_file: server.log\ninclude secrets/%s\n", addr, fileServerConf)
-	if err := os.WriteFile(filepath.Join(s.dir, "nats.conf"), []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	addr := freeAddress(t)
+	s := &natsServer{t: t, dir: t.TempDir(), url: "nats://" + addr}
+	s.secrets = filepath.Join(s.dir, "secrets")
+	s.prepare("listen: " + strconv.Quote(addr))
 	s.start()
 	t.Cleanup(s.kill)
 	return s
 }
 
-func (s *natsServer) secrets() string { return filepath.Join(s.dir, "secrets") }
+// startCluster is startServer for three servers.
+func startCluster(t *testing.T) []*natsServer {
+	t.Helper()
+	const n = 3
+	secrets := filepath.Join(t.TempDir(), "secrets")
+	var urls, routes, listen []string
+	for range n {
+		urls = append(urls, "nats://"+freeAddress(t))
+		listen = append(listen, freeAddress(t))
+		routes = append(routes, "nats-route://"+listen[len(listen)-1])
+	}
+	var all []*natsServer
+	for i := range n {
+		s := &natsServer{t: t, dir: t.TempDir(), secrets: secrets, url: strings.Join(urls, ",")}
+		s.prepare(fmt.Sprintf("server_name: node-%d\nlisten: %q\ncluster: { name: test, listen: %q, routes: [ \"%s\" ] }",
+			i, strings.TrimPrefix(urls[i], "nats://"), listen[i], strings.Join(routes, `", "`)))
+		s.start()
+		t.Cleanup(s.kill)
+		all = append(all, s)
+	}
+	return all
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// prepare makes secrets and configuration.
+func (s *natsServer) prepare(conf string) {
+	s.t.Helper()
+	if err := InitSecrets(s.secrets); err != nil {
+		s.t.Fatal(err)
+	}
+	own, err := os.ReadFile(filepath.Join(s.secrets, fileServerConf))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	conf += "\nlog_file: server.log\n" + string(own)
+	if err := os.WriteFile(filepath.Join(s.dir, "nats.conf"), []byte(conf), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
 
 func (s *natsServer) start() {
 	s.t.Helper()
@@ -133,11 +169,13 @@ func (s *natsServer) restart() {
 }
 
 // open connects a ledger as another process of the installation would.
-func (s *natsServer) open() (*Ledger, Log) {
+func (s *natsServer) open(change ...func(*Options)) (*Ledger, Log) {
 	s.t.Helper()
-	l, err := Open(s.t.Context(), Options{
-		URL: s.url, Secrets: s.secrets(), Logger: zerolog.New(zerolog.NewTestWriter(s.t)).Level(zerolog.ErrorLevel),
-	})
+	o := Options{URL: s.url, Secrets: s.secrets, Logger: zerolog.New(zerolog.NewTestWriter(s.t)).Level(zerolog.ErrorLevel)}
+	for _, c := range change {
+		c(&o)
+	}
+	l, err := Open(s.t.Context(), o)
 	if err != nil {
 		s.t.Fatal(err)
 	}
