@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -161,22 +162,39 @@ type journal struct {
 }
 
 // run runs everything until ctx ends, or until a part fails that the rest
-// cannot do without.
+// cannot do without. The journal ends last, so that after a clean stop it has
+// every event.
 func (s *service) run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	journals, endJournals := context.WithCancel(context.WithoutCancel(ctx))
+	var writing sync.WaitGroup
+	for _, j := range s.journals {
+		writing.Go(func() { s.writeJournal(journals, j) })
+	}
+	err := s.work(ctx)
+	s.awaitJournals(journals)
+	endJournals()
+	writing.Wait()
+	return err
+}
+
+func (s *service) work(ctx context.Context) error {
+	stoppable, stop := context.WithCancel(ctx)
+	defer stop()
+	g, run := errgroup.WithContext(stoppable)
 	if s.roles.route {
-		s.runRoute(ctx, g)
+		s.runRoute(run, g)
 	}
 	for _, c := range s.centres {
 		if s.indexes[c.cfg.ID] != nil {
-			g.Go(func() error { return s.follow(ctx, c) })
+			g.Go(func() error { return s.follow(run, c) })
 		}
 	}
 	for _, ch := range s.channels {
-		g.Go(func() error { return s.runChannel(ctx, ch) })
+		g.Go(func() error { return s.runChannel(run, ch) })
 	}
-	if err := s.listen(ctx, g); err != nil {
-		return err
+	if err := s.listen(run, g); err != nil {
+		stop()
+		return errors.Join(err, g.Wait())
 	}
 	s.log.Info().Str("version", version).Int("centres", len(s.centres)).Int("channels", len(s.channels)).Msg("sekretariat is running")
 	if s.ready != nil {
@@ -189,6 +207,34 @@ func (s *service) run(ctx context.Context) error {
 	}
 	return err
 }
+
+// writeJournal copies one stream into objects until ctx ends.
+func (s *service) writeJournal(ctx context.Context, j journal) {
+	_ = s.untilDone(ctx, "journal of "+string(j.stream), func(ctx context.Context) error {
+		return s.ledger.Journal(ctx, s.objects, j.centre, j.stream, ledger.JournalOptions{})
+	})
+}
+
+// awaitJournals gives the journals the time that their last events need. What
+// they miss, the next start writes.
+func (s *service) awaitJournals(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, journalStop)
+	defer cancel()
+	for _, j := range s.journals {
+		for ctx.Err() == nil {
+			if lag, err := s.ledger.JournalBehind(ctx, j.centre, j.stream); err != nil || lag == 0 {
+				break
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}
+}
+
+// journalStop is how long a clean stop waits for the journals.
+const journalStop = 5 * time.Second
 
 // runRoute runs the workers of the route role. A registrar that stops to
 // number because ledger and entries disagree does not stop the rest: letters
@@ -206,13 +252,6 @@ func (s *service) runRoute(ctx context.Context, g *errgroup.Group) {
 				return err
 			}
 			return nil
-		})
-	}
-	for _, j := range s.journals {
-		g.Go(func() error {
-			return s.untilDone(ctx, "journal of "+string(j.stream), func(ctx context.Context) error {
-				return s.ledger.Journal(ctx, s.objects, j.centre, j.stream, ledger.JournalOptions{})
-			})
 		})
 	}
 }

@@ -243,6 +243,8 @@ func (w *writer) applyEvent(s ledger.Stored) error {
 		})
 	case sekretariat.EventAccess:
 		return with(e, func(d sekretariat.AccessData) error { return w.access(s, d) })
+	case sekretariat.EventConfigured:
+		return nil // says nothing of letters
 	}
 	return w.fold(e)
 }
