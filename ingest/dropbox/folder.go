@@ -29,7 +29,7 @@ const (
 	DefaultPoll     = 15 * time.Second
 	DefaultKeep     = 7 * 24 * time.Hour // rule P14
 	DefaultPatience = 10 * time.Minute
-	defaultParallel = 4
+	defaultParallel = 8
 	longestBackoff  = time.Minute
 )
 
@@ -43,7 +43,7 @@ type Options struct {
 	// Patience is how long a file may look unfinished, without changing,
 	// before it is taken in as it is (default 10 min).
 	Patience time.Duration
-	// Parallel is how many files are taken in at once (default 4).
+	// Parallel is how many files are taken in at once (default 8).
 	Parallel int
 }
 

@@ -259,6 +259,7 @@ func TestSpecialFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := open(t, nil)
+	b.until("first look", func() bool { return b.channel.Health().Waiting == 0 })
 	if err := os.Symlink(outside, filepath.Join(b.folder, "link.pdf")); err != nil {
 		t.Fatal(err)
 	}

@@ -32,9 +32,10 @@ type House struct {
 	Store  *storage.Staged
 	Ledger *ledger.Ledger
 
-	office *storage.OfficeKeys
-	mu     sync.Mutex
-	logs   map[sekretariat.CentreID]ledger.Log
+	office  *storage.OfficeKeys
+	drivers []*dir.Driver
+	mu      sync.Mutex
+	logs    map[sekretariat.CentreID]ledger.Log
 }
 
 // NewHouse opens a house in a temporary folder; it is closed with the test.
@@ -63,7 +64,7 @@ func OpenHouse(ctx context.Context, folder string) (*House, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &House{logs: map[sekretariat.CentreID]ledger.Log{}}
+	h := &House{logs: map[sekretariat.CentreID]ledger.Log{}, drivers: []*dir.Driver{objects, keys}}
 	h.Store, err = storage.OpenStaged(ctx, filepath.Join(folder, "staging"), objects, storage.StagedOptions{Keys: keys, Logger: zerolog.Nop()})
 	if err != nil {
 		return nil, err
@@ -88,7 +89,11 @@ func (h *House) VaultOver(objects storage.Grouper) *storage.Vault {
 
 // Close closes ledger and store.
 func (h *House) Close(ctx context.Context) error {
-	return errors.Join(h.Ledger.Close(), h.Store.Close(ctx))
+	err := errors.Join(h.Ledger.Close(), h.Store.Close(ctx))
+	for _, d := range h.drivers {
+		err = errors.Join(err, d.Close())
+	}
+	return err
 }
 
 var centres atomic.Int64
