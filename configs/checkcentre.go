@@ -189,7 +189,7 @@ func (d *document) checkAccounts(c *Centre, n centreNames) {
 	}
 	for i, b := range c.Boxes {
 		account(path{"boxes", i}, b.Account)
-		for key, v := range map[string]time.Duration{"quiet": b.Quiet, "poll": b.Poll, "keep": b.Keep} {
+		for key, v := range map[string]time.Duration{"quiet": b.Quiet, "patience": b.Patience, "poll": b.Poll, "keep": b.Keep} {
 			d.atLeast(path{"boxes", i, key}, v, 0)
 		}
 	}

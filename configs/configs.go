@@ -248,8 +248,11 @@ type Box struct {
 	Network bool          `yaml:"network"` // folder on another machine: poll instead of inotify
 	Quiet   time.Duration `yaml:"quiet"`   // a file is complete after this long without change, default 5 s
 	Poll    time.Duration `yaml:"poll"`    // how often to look; default 15s
-	Upload  bool          `yaml:"upload"`  // accept HTTP uploads with a token of scope box:<id>:upload
-	Keep    time.Duration `yaml:"keep"`    // how long done/ is kept, default 7 days (rule P14)
+	// Patience is how long a file may look unfinished (no end mark, broken
+	// structure) before it is taken in as it is; default 10 min.
+	Patience time.Duration `yaml:"patience"`
+	Upload   bool          `yaml:"upload"` // accept HTTP uploads with a token of scope box:<id>:upload
+	Keep     time.Duration `yaml:"keep"`   // how long done/ is kept, default 7 days (rule P14)
 }
 
 // To is where a label goes in this centre: a department, or another authority.

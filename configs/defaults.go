@@ -73,6 +73,7 @@ func (c *Centre) setDefaults() {
 	for i := range c.Boxes {
 		b := &c.Boxes[i]
 		setDefault(&b.Quiet, 5*time.Second)
+		setDefault(&b.Patience, 10*time.Minute)
 		setDefault(&b.Poll, 15*time.Second)
 		setDefault(&b.Keep, 7*24*time.Hour)
 	}

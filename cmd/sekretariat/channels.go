@@ -54,7 +54,9 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 			continue
 		}
 		b.Series = seriesOf(c.cfg, b.Account)
-		ch, err := dropbox.New(dropbox.Options{Centre: c.cfg.ID, Box: b, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log})
+		ch, err := dropbox.New(dropbox.Options{
+			Centre: c.cfg.ID, Box: b, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log, Patience: b.Patience,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("box %s: %w", b.ID, err)
 		}
