@@ -22,12 +22,15 @@ type Receiver interface {
 	// of a body that failed is kept. Returns ErrTooLarge when body is over the
 	// hard limit.
 	Take(ctx context.Context, d sekretariat.Delivery, body io.Reader) (Ticket, error)
-	// Seen counts a repeat that a channel recognised by itself.
+	// Seen counts a repeat that a channel recognised by itself. Repeats that
+	// went through Take are counted by the receiver.
 	Seen(ctx context.Context, centre sekretariat.CentreID, d sekretariat.SeenData) error
 	// Park puts an item that cannot be taken in (over the hard limit, refused
 	// by the source, damaged at the source) before a clerk: it becomes a
 	// submission of its own whose body is a note in Polish, parked with the
-	// reason. identity makes repeats one.
+	// reason. identity makes repeats one; it is kept apart from the identities
+	// of Take, so that the item itself can still come in later. Waits until
+	// the note is durable.
 	Park(ctx context.Context, d sekretariat.Delivery, reason sekretariat.ParkReason, note string) (sekretariat.Receipt, error)
 }
 
