@@ -1,8 +1,12 @@
 package email
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"strings"
+	"syscall"
 	"testing"
 
 	"sekretariat/ingest/email/dovecottest"
@@ -53,4 +57,64 @@ func BenchmarkFetch(b *testing.B) {
 			b.ReportMetric(float64(messages*b.N)/b.Elapsed().Seconds(), "msg/s")
 		})
 	}
+}
+
+// BenchmarkOldMailbox is the steady check of a mailbox with 60,000 old
+// messages, by a new process and by a running one.
+func BenchmarkOldMailbox(b *testing.B) {
+	s := startDovecot(b, dovecottest.Options{})
+	for n := range 60_000 {
+		if err := s.Deliver("intake", "INBOX", fmt.Appendf(nil, "Subject: %d\r\n\r\n", n), noon); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, since := range []string{"2026-11-19", ""} {
+		b.Run("since="+since, func(b *testing.B) {
+			p := newProxy(b, s.Addr, unspoiled)
+			o := newOffice(b, p.addr)
+			o.tune, o.shelf.discard = defaultTuning, true
+			if o.mailbox.Since = since; since == "" {
+				o.mailbox.After = "keep"
+			}
+			look := func() {
+				c, stop := o.run()
+				o.until("looked at all", func() bool { return c.Health().Waiting == 0 })
+				stop()
+			}
+			look() // the first contact
+			before := p.bytes.Load()
+			b.ResetTimer()
+			for range b.N {
+				look()
+			}
+			b.ReportMetric(float64(p.bytes.Load()-before)/float64(b.N), "octets/check")
+		})
+	}
+}
+
+// BenchmarkLargeMail streams a mail of 150 MB through the channel. The peak is
+// that of the whole process.
+func BenchmarkLargeMail(b *testing.B) {
+	const size = 150 << 20
+	s := startDovecot(b, dovecottest.Options{})
+	line := bytes.Repeat([]byte("0123456789abcdef0123456789\r\n"), 1000)
+	b.SetBytes(size)
+	for n := range b.N {
+		b.StopTimer()
+		mail := io.MultiReader(strings.NewReader(fmt.Sprintf("Subject: %d\r\n\r\n", n)), io.LimitReader(&repeater{b: line}, size))
+		if err := s.DeliverFrom("intake", "INBOX", mail, noon); err != nil {
+			b.Fatal(err)
+		}
+		o := newOffice(b, s.Addr)
+		o.shelf.discard = true
+		b.StartTimer()
+		_, stop := o.run()
+		o.until("moved", func() bool { return inFolder(b, s, "INBOX") == 0 })
+		stop()
+	}
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(u.Maxrss)/1024, "MiB-peak")
 }

@@ -1,6 +1,7 @@
 package email
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -28,31 +29,31 @@ func (f *folder) confirmSome(s *session, uids []imap.UID) error {
 	case "keep":
 		return nil
 	case "keyword":
-		return s.mark(uids, Keyword)
+		return f.mark(s, uids)
 	}
 	done, err := s.path(f.c.done)
 	if err != nil {
 		return err
 	}
-	err = s.moveRest(uids, done)
+	err = f.moveRest(s, uids, done)
 	f.c.health.update(f.name, func(h *condition) { h.unmoved, h.done = refused(err), f.c.done })
 	if refused(err) {
 		f.c.log.Warn().Err(err).Int("messages", len(uids)).Msg("taken mail cannot be moved, it is marked instead")
-		return s.mark(uids, Keyword)
+		return f.mark(s, uids)
 	}
 	return wrap(codeConnect, "move taken mail", err)
 }
 
 // moveRest moves messages, going on with the others when some are gone: a
 // server may refuse the whole command then (NO [EXPUNGEISSUED], RFC 5530).
-func (s *session) moveRest(uids []imap.UID, folder string) error {
+func (f *folder) moveRest(s *session, uids []imap.UID, done string) error {
 	for {
-		err := s.move(uids, folder)
+		err := f.move(s, uids, done)
 		if !refused(err) {
 			return err
 		}
 		if !s.made { // no such folder yet (TRYCREATE, or a server that does not say why)
-			if err := s.create(folder); err != nil {
+			if err := s.create(done); err != nil {
 				return err
 			}
 			continue
@@ -71,30 +72,27 @@ func (s *session) moveRest(uids []imap.UID, folder string) error {
 // move moves messages, with what the server can do. Without MOVE nothing is
 // flagged before COPY said OK, and nothing expunged but these very messages:
 // go-imap's own fall-back deletes messages whose COPY was refused.
-func (s *session) move(uids []imap.UID, folder string) error {
-	set := imap.UIDSetNum(uids...)
+func (f *folder) move(s *session, uids []imap.UID, done string) error {
 	if s.caps.Has(imap.CapMove) || s.caps.Has(imap.CapIMAP4rev2) {
 		return s.call(func() error {
-			_, err := s.client.Move(set, folder).Wait()
+			_, err := s.client.Move(imap.UIDSetNum(uids...), done).Wait()
 			return err
 		})
 	}
-	uids, err := s.uncopied(uids)
+	uids, err := f.uncopied(s, uids)
 	if err != nil || len(uids) == 0 {
 		return err
 	}
-	set = imap.UIDSetNum(uids...)
+	set := imap.UIDSetNum(uids...)
 	err = s.call(func() error {
-		_, err := s.client.Copy(set, folder).Wait()
+		_, err := s.client.Copy(set, done).Wait()
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, flags := range [][]imap.Flag{{imap.FlagDeleted}, {Keyword}} { // apart: a server may refuse keywords
-		if err := s.mark(uids, flags...); err != nil {
-			return err
-		}
+	if err := errors.Join(s.store(uids, imap.FlagDeleted), f.mark(s, uids)); err != nil {
+		return err
 	}
 	if !s.caps.Has(imap.CapUIDPlus) {
 		return nil // EXPUNGE would remove what others have flagged
@@ -105,16 +103,42 @@ func (s *session) move(uids []imap.UID, folder string) error {
 // uncopied leaves out messages that were copied and marked in an earlier life
 // but could not be expunged, so that a folder read again from the beginning
 // does not copy them again.
-func (s *session) uncopied(uids []imap.UID) ([]imap.UID, error) {
+func (f *folder) uncopied(s *session, uids []imap.UID) ([]imap.UID, error) {
 	if s.caps.Has(imap.CapUIDPlus) {
 		return uids, nil
 	}
-	return s.among(uids, imap.SearchCriteria{NotFlag: []imap.Flag{Keyword}})
+	return s.among(uids, imap.SearchCriteria{NotFlag: f.marks()})
 }
 
-// mark sets flags. A server that keeps no keywords may refuse: then the cursor
-// alone remembers.
-func (s *session) mark(uids []imap.UID, flags ...imap.Flag) error {
+// marks are the flags of messages that were confirmed and still lie there.
+func (f *folder) marks() []imap.Flag {
+	if f.markless && f.c.opt.Mailbox.After == "move" {
+		return []imap.Flag{imap.FlagDeleted}
+	}
+	return []imap.Flag{Keyword}
+}
+
+// mark sets our keyword, and finds out once whether the server keeps it. If it
+// does not, the cursor alone remembers what was taken.
+func (f *folder) mark(s *session, uids []imap.UID) error {
+	if f.markless {
+		return nil
+	}
+	if err := s.store(uids, Keyword); err != nil || f.marked {
+		return err
+	}
+	there, err := s.among(uids, imap.SearchCriteria{})
+	if err != nil || len(there) == 0 {
+		return err
+	}
+	marked, err := s.among(there, imap.SearchCriteria{Flag: []imap.Flag{Keyword}})
+	f.marked = len(marked) > 0
+	f.markless = err == nil && !f.marked
+	return err
+}
+
+// store sets flags. A server may refuse to.
+func (s *session) store(uids []imap.UID, flags ...imap.Flag) error {
 	err := s.call(func() error {
 		return s.client.Store(imap.UIDSetNum(uids...), &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: flags}, nil).Close()
 	})

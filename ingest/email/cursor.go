@@ -31,11 +31,12 @@ const remembered = 32
 // cursor is the kept state of one folder. It saves work and decides nothing.
 type cursor struct {
 	Version  int                 `json:"version"`
-	Validity uint32              `json:"validity"`        // UIDVALIDITY
-	High     imap.UID            `json:"high"`            // up to here everything was looked at …
-	Open     string              `json:"open,omitempty"`  // … and is settled, but for these ("3:5,9")
-	Floor    imap.UID            `json:"floor,omitempty"` // up to here everything is older than "since"
-	Below    uint32              `json:"below,omitempty"` // messages up to High, after "keep"
+	Validity uint32              `json:"validity"`           // UIDVALIDITY
+	High     imap.UID            `json:"high"`               // up to here everything was looked at …
+	Open     string              `json:"open,omitempty"`     // … and is settled, but for these ("3:5,9")
+	Floor    imap.UID            `json:"floor,omitempty"`    // up to here everything is older than "since"
+	Below    uint32              `json:"below,omitempty"`    // messages up to High, where nothing else tells
+	Markless bool                `json:"markless,omitempty"` // the server keeps no keyword
 	Parked   map[imap.UID]parked `json:"parked,omitempty"`
 	Recent   []recent            `json:"recent,omitempty"`
 }
@@ -79,7 +80,7 @@ func (f *folder) load(ctx context.Context) error {
 		return nil
 	}
 	f.known = true
-	f.validity, f.high, f.floor, f.below, f.recent = k.Validity, k.High, k.Floor, k.Below, k.Recent
+	f.validity, f.high, f.floor, f.below, f.markless, f.recent = k.Validity, k.High, k.Floor, k.Below, k.Markless, k.Recent
 	for _, u := range open {
 		f.open[u] = &doubt{}
 	}
@@ -90,7 +91,7 @@ func (f *folder) load(ctx context.Context) error {
 // save keeps what is settled.
 func (f *folder) save(ctx context.Context) error {
 	f.saved = time.Now()
-	k := cursor{Version: 1, Validity: f.validity, High: f.high, Floor: f.floor, Below: f.below, Parked: f.parked, Recent: f.recent}
+	k := cursor{Version: 1, Validity: f.validity, High: f.high, Floor: f.floor, Below: f.below, Markless: f.markless, Parked: f.parked, Recent: f.recent}
 	open := imap.UIDSetNum(slices.Sorted(maps.Keys(f.open))...)
 	if len(open) > maxOpen {
 		k.High, open, k.Recent = min(open[0].Start-1, f.high), nil, nil

@@ -130,6 +130,12 @@ func TestHealthNamesTheWorstAndSinceWhen(t *testing.T) {
 	if r := h.report(); r.OK || r.Code != "login" || !strings.HasPrefix(r.Message, "Od 19.11.2026, 8:05 poczta nie jest pobierana, sprawdzaj webmail: serwer pocztowy odrzucił hasło.") {
 		t.Errorf("%+v", r)
 	}
+	h.fine("Skargi", 0, 0)
+	h.failed("INBOX", codeConnect)
+	if r := h.report(); !r.OK || r.Message != "" {
+		t.Errorf("a moment without connection alarms: %+v", r)
+	}
+	now = now.Add(blipTime)
 	for _, c := range []code{codeConnect, codeCertificate, codePassword, codeLimit, codeFolder, codeProtocol, codeStore} {
 		h.failed("INBOX", c)
 		if r := h.report(); r.OK || r.Code != string(c) || !strings.HasPrefix(r.Message, "Od 8:05 ") {

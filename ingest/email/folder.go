@@ -25,15 +25,16 @@ type folder struct {
 	recent        []recent
 	below         uint32
 
-	advanced   bool          // something was settled or found out on this connection
-	later      int           // so much of that was there when some of it was last tried again
-	large      []facts       // put aside until the small ones are safe
-	apart      *apart        // fetches very large ones on a connection of its own; nil: none under way
-	wake       chan struct{} // a token when apart has a result
-	reconciled time.Time
-	confirmed  time.Time
-	saved      time.Time
-	kept       string // the cursor as it is stored
+	advanced         bool          // something was settled or found out on this connection
+	marked, markless bool          // the server is known to keep our keyword, or not to
+	later            int           // so much of that was there when some of it was last tried again
+	large            []facts       // put aside until the small ones are safe
+	apart            *apart        // fetches very large ones on a connection of its own; nil: none under way
+	wake             chan struct{} // a token when apart has a result
+	reconciled       time.Time
+	confirmed        time.Time
+	saved            time.Time
+	kept             string // the cursor as it is stored
 }
 
 // doubt is what is held against a message that is not settled yet.
@@ -91,6 +92,12 @@ func (f *folder) attach(ctx context.Context, s *session, first bool) error {
 	return f.recognise(s)
 }
 
+// blind tells whether the mailbox itself cannot tell what was taken.
+func (f *folder) blind() bool {
+	after := f.c.opt.Mailbox.After
+	return after == "keep" || after == "keyword" && f.markless
+}
+
 // renumber starts anew: every message is looked at by content again.
 func (f *folder) renumber(validity uint32, why string) {
 	f.c.log.Warn().Str("why", why).Uint32("before", f.validity).Uint32("now", validity).
@@ -125,7 +132,7 @@ func (f *folder) recognise(s *session) error {
 			return nil
 		}
 	}
-	if len(found) == 0 && f.c.opt.Mailbox.After == "keep" && f.below > 0 {
+	if len(found) == 0 && f.blind() && f.below > 0 {
 		f.renumber(f.validity, "the newest messages are all gone")
 	}
 	return nil

@@ -11,11 +11,13 @@ import (
 
 // How long before its end a certificate of the mail server is worth a warning
 // (most are renewed by themselves 30 days ahead), how long a renumbering stays
-// on the page, and from when on a mailbox is all but full.
+// on the page, from when on a mailbox is all but full, and how long a broken
+// connection is none of a clerk's business.
 const (
 	certificateWarning = 7 * 24 * time.Hour
 	renumberedNotice   = 24 * time.Hour
 	fullWarning        = 90 // per cent
+	blipTime           = 30 * time.Second
 )
 
 // health collects what the workers meet, per folder.
@@ -31,6 +33,7 @@ type health struct {
 type condition struct {
 	code       code
 	since      time.Time // of the present trouble
+	before     bool      // it was fine before that
 	waiting    int       // -1: not known
 	parked     int
 	unmoved    bool
@@ -59,7 +62,7 @@ func (h *health) update(folder string, fn func(*condition)) {
 func (h *health) failed(folder string, c code) {
 	h.update(folder, func(f *condition) {
 		if f.code == codeOK || f.code == codeStarting {
-			f.since = h.clock()
+			f.since, f.before = h.clock(), f.code == codeOK
 		}
 		f.code = c
 	})
@@ -91,15 +94,27 @@ func (h *health) report() ingest.Health {
 		} else {
 			r.Waiting += f.waiting
 		}
-		if f.code != codeOK && f.code != codeStarting {
+		switch {
+		case f.blip(now):
+		case f.code != codeOK && f.code != codeStarting:
 			if r.OK {
 				r.OK, r.Code, r.Message = false, string(f.code), f.sentence(now, name)
 			}
-		} else if r.OK && r.Message == "" {
+		case r.OK && r.Message == "":
 			r.Code, r.Message, r.OK = h.remark(now, name, f)
 		}
 	}
 	return r
+}
+
+// blip is trouble that most often is over before anybody could read of it: a
+// connection that ended and is being made again.
+func (f *condition) blip(now time.Time) bool {
+	switch f.code {
+	case codeConnect, codeLimit, codeProtocol:
+		return f.before && now.Sub(f.since) < blipTime
+	}
+	return false
 }
 
 // sentence tells a clerk what is wrong, since when and what to do.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"go.uber.org/goleak"
 
 	"sekretariat"
 )
@@ -347,5 +348,88 @@ func TestFullMailboxIsTold(t *testing.T) {
 	stop()
 	if h := c.Health(); !h.OK || !strings.Contains(h.Message, "97%") {
 		t.Errorf("%+v", h)
+	}
+}
+
+// TestServerThatKeepsNoKeywords: STORE is answered with OK and does nothing.
+// The mailbox is then not read again and again, and nothing is copied twice.
+func TestServerThatKeepsNoKeywords(t *testing.T) {
+	for _, after := range []string{"keyword", "move"} {
+		s := newScripted(t, "", 20)
+		s.bendWith(func(tag, command string) (string, bool) {
+			return tag + " OK ignored\r\n", strings.HasPrefix(command, "UID STORE") && strings.Contains(command, Keyword)
+		})
+		o := newOffice(t, s.addr)
+		o.mailbox.After = after
+		o.tune.reconcile = time.Millisecond
+		for range 3 {
+			c, stop := o.run()
+			o.until("taken", func() bool { return o.shelf.count() == 20 && c.Health().Waiting == 0 })
+			stop()
+		}
+		o.shelf.holds(t, letters(1, 20))
+		if o.shelf.repeats > 0 {
+			t.Errorf("%s: %d read again", after, o.shelf.repeats)
+		}
+		if after == "move" && len(s.done) != 20 {
+			t.Errorf("%d copied", len(s.done))
+		}
+	}
+}
+
+// TestServerThatOnlyPretendsToMove says OK and moves nothing: that is found
+// out, and does not end in a frenzy.
+func TestServerThatOnlyPretendsToMove(t *testing.T) {
+	s := newScripted(t, "MOVE", 20)
+	s.bendWith(func(tag, command string) (string, bool) {
+		return tag + " OK moved\r\n", strings.HasPrefix(command, "UID MOVE")
+	})
+	o := newOffice(t, s.addr)
+	c, stop := o.run()
+	o.until("taken and found to be there still", func() bool {
+		o.shelf.mu.Lock()
+		defer o.shelf.mu.Unlock()
+		return o.shelf.repeats == 20
+	})
+	o.until("at rest", func() bool { return c.Health().Waiting == 0 })
+	stop()
+	o.shelf.holds(t, letters(1, 20))
+	if o.shelf.repeats != 20 {
+		t.Errorf("%d read again", o.shelf.repeats)
+	}
+}
+
+// TestStopDoesNotWaitForTheServer: a message of which the rest does not come,
+// a silent server, a server at rest; the process ends at once and leaves
+// nothing behind.
+func TestStopDoesNotWaitForTheServer(t *testing.T) {
+	for name, silent := range map[string]string{
+		"in a message": "* 3 FETCH (UID 3 BODY[] {100000}\r\nabc" + hang, "before an answer": hang, "at rest": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScripted(t, "MOVE IDLE", 5)
+			there := make(chan struct{}, 100)
+			s.bendWith(func(tag, command string) (string, bool) {
+				if silent == "" {
+					return "", false
+				}
+				if fetches(command, 3) {
+					there <- struct{}{}
+				}
+				return silent, fetches(command, 3)
+			})
+			o := newOffice(t, s.addr)
+			o.tune.silence, o.mailbox.Poll = time.Hour, time.Hour
+			before := goleak.IgnoreCurrent()
+			c, stop := o.run()
+			if silent == "" {
+				o.until("at rest", func() bool { return c.Health().Waiting == 0 })
+			} else {
+				<-there
+			}
+			stop()
+			s.stop()
+			goleak.VerifyNone(t, before)
+		})
 	}
 }

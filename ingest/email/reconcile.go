@@ -12,18 +12,18 @@ import (
 
 // reconcile compares mailbox and ledger: what lies in the folder and is not
 // marked must be open, parked, or older than "since". Anything else is looked
-// at once more. After "keep" the mailbox knows nothing of what was taken, and
+// at once more. After "keep", and where no keyword is kept, the mailbox knows nothing of what was taken, and
 // checkCount and recognise stand in.
 func (f *folder) reconcile(s *session) (again bool, err error) {
 	if err := errors.Join(f.revisitParked(s), f.checkQuota(s)); err != nil {
 		return false, err
 	}
-	if f.c.opt.Mailbox.After == "keep" || f.high <= f.floor {
+	if f.blind() || f.high <= f.floor {
 		return false, nil
 	}
 	c := f.sinceCriteria()
 	c.UID = []imap.UIDSet{{imap.UIDRange{Start: f.floor + 1, Stop: f.high}}}
-	c.NotFlag = []imap.Flag{Keyword}
+	c.NotFlag = f.marks()
 	found, err := s.search(c)
 	if err != nil {
 		return false, err
@@ -95,9 +95,9 @@ func (f *folder) revisitParked(s *session) error {
 }
 
 // checkCount finds messages that appeared below the highest UID, where there
-// can be none, when the mailbox itself cannot tell (after "keep").
+// can be none, when the mailbox itself cannot tell (see blind).
 func (f *folder) checkCount(s *session) error {
-	if f.c.opt.Mailbox.After != "keep" || f.high == 0 || f.below == 0 {
+	if !f.blind() || f.high == 0 || f.below == 0 {
 		return nil
 	}
 	n, ok, err := s.count(f.high)
@@ -109,7 +109,7 @@ func (f *folder) checkCount(s *session) error {
 
 // recount notes how many messages were looked at and are still there.
 func (f *folder) recount(s *session) error {
-	if f.c.opt.Mailbox.After != "keep" || f.high == 0 {
+	if !f.blind() || f.high == 0 {
 		return nil
 	}
 	n, ok, err := s.count(f.high)

@@ -19,6 +19,7 @@ type scripted struct {
 	t    testing.TB
 	addr string
 	caps string
+	stop func()
 	// bend may answer a command (without its tag, upper case as sent) in place
 	// of the server; it is called with mu held. The reply is sent as it is;
 	// hang leaves the client waiting, cut ends the connection after the reply.
@@ -70,11 +71,12 @@ func newScripted(t testing.TB, caps string, messages int) *scripted {
 			all.Go(func() { defer c.Close(); s.serve(c) })
 		}
 	})
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		l.Close()
 		conns.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
 		all.Wait()
 	})
+	t.Cleanup(s.stop)
 	return s
 }
 
