@@ -269,7 +269,7 @@ func (s *Server) kill() {
 		return
 	}
 	group := -s.cmd.Process.Pid
-	_ = syscall.Kill(s.cmd.Process.Pid, syscall.SIGTERM) // it may have ended already
+	_ = syscall.Kill(group, syscall.SIGTERM) // it may have ended already
 	select {
 	case <-s.exited:
 	case <-time.After(5 * time.Second):
