@@ -33,6 +33,8 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+func crcOf(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
 // op is what a record does.
 type op uint8
 
@@ -73,7 +75,7 @@ func (h segmentHeader) encode() []byte {
 	binary.LittleEndian.PutUint64(b[16:], h.Salt)
 	binary.LittleEndian.PutUint64(b[24:], h.PrevLen)
 	binary.LittleEndian.PutUint64(b[32:], uint64(h.Created))
-	binary.LittleEndian.PutUint32(b[44:], crc32.Checksum(b[:44], castagnoli))
+	binary.LittleEndian.PutUint32(b[44:], crcOf(b[:44]))
 	return b
 }
 
@@ -81,7 +83,7 @@ var errNoSegment = errors.New("no valid segment header")
 
 func parseSegmentHeader(b []byte) (segmentHeader, error) {
 	if len(b) < segmentHeaderSize || string(b[:8]) != segmentMagic ||
-		binary.LittleEndian.Uint32(b[44:]) != crc32.Checksum(b[:44], castagnoli) {
+		binary.LittleEndian.Uint32(b[44:]) != crcOf(b[:44]) {
 		return segmentHeader{}, errNoSegment
 	}
 	return segmentHeader{
@@ -100,7 +102,7 @@ func putFrameHeader(frame []byte, salt uint64, offset int64) {
 	binary.LittleEndian.PutUint64(frame[8:], salt)
 	binary.LittleEndian.PutUint64(frame[16:], uint64(offset))
 	binary.LittleEndian.PutUint32(frame[24:], 0)
-	binary.LittleEndian.PutUint32(frame[28:], crc32.Checksum(frame[:28], castagnoli))
+	binary.LittleEndian.PutUint32(frame[28:], crcOf(frame[:28]))
 }
 
 // parseFrameHeader returns the payload length of the frame that stands at
@@ -108,7 +110,7 @@ func putFrameHeader(frame []byte, salt uint64, offset int64) {
 func parseFrameHeader(b []byte, salt uint64, offset int64) (int64, bool) {
 	if len(b) < frameHeaderSize || binary.LittleEndian.Uint32(b) != frameMagic ||
 		binary.LittleEndian.Uint64(b[8:]) != salt || binary.LittleEndian.Uint64(b[16:]) != uint64(offset) ||
-		binary.LittleEndian.Uint32(b[28:]) != crc32.Checksum(b[:28], castagnoli) {
+		binary.LittleEndian.Uint32(b[28:]) != crcOf(b[:28]) {
 		return 0, false
 	}
 	n := int64(binary.LittleEndian.Uint32(b[4:]))
@@ -423,7 +425,7 @@ func (s *segmentReader) intact(r record, inline []byte) bool {
 	case r.File != 0:
 		return s.check(r)
 	}
-	return crc32.Checksum(inline, castagnoli) == r.CRC
+	return crcOf(inline) == r.CRC
 }
 
 // join appends f if it continues the group, and begins a new one otherwise; a

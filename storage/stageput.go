@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -277,7 +276,7 @@ func (s *Staged) encode(g *group, ops []change) error {
 				return fmt.Errorf("put %s: %w", e.Key, err)
 			}
 		}
-		e.CRC = crc32.Checksum(e.body, castagnoli)
+		e.CRC = crcOf(e.body)
 		buf = appendRecord(buf, e.record)
 		buf = buf[:at+int(e.Size)]
 	}

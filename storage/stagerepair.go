@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 )
@@ -194,7 +193,7 @@ func (k *keeper) again(ctx context.Context, seg *segment, f *os.File, r found) (
 			return false, err
 		}
 	}
-	if (r.File == 0 && crc32.Checksum(e.body, castagnoli) != r.CRC) || (r.File != 0 && !s.fileIntact(r.record)) {
+	if (r.File == 0 && crcOf(e.body) != r.CRC) || (r.File != 0 && !s.fileIntact(r.record)) {
 		return false, fmt.Errorf("put %s again: its body in the staging log is damaged too: %w", r.Key, ErrDamaged)
 	}
 	return true, s.putAgain(e)
