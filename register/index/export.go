@@ -27,8 +27,8 @@ const (
 // ErrFormat is returned for an unknown export format.
 var ErrFormat = errors.New(`unknown export format, use "csv" or "jsonl"`)
 
-// Original returns the digest of the original bytes of a submission; the index
-// does not hold it. An ErrNotFound of the caller's kind is to be returned as "".
+// Original returns the digest of the original bytes of a submission, which the
+// index does not hold: it stands in the manifest. "" for a destroyed one.
 type Original func(ctx context.Context, s sekretariat.SubmissionID) (sekretariat.Digest, error)
 
 // exported is one line of an export. Times are RFC 3339 in UTC, "" = not yet.

@@ -23,6 +23,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/ledger"
+	"sekretariat/storage"
 )
 
 // The errors that callers distinguish.
@@ -48,6 +49,8 @@ type Index struct {
 
 	write *sql.DB // one connection
 	read  *sql.DB
+
+	entries storage.Store // see ShowAfter
 
 	mu      sync.Mutex
 	marks   map[ledger.StreamName]*mark
@@ -170,6 +173,12 @@ func (x *Index) create(ctx context.Context) error {
 	}
 	return tx.Commit()
 }
+
+// ShowAfter makes Project hold each registration back until the store has its
+// entry: only then may the number be shown (the order event, entry, shown is a
+// contract). It is to be called before Project; without it numbers show as soon
+// as the ledger has them.
+func (x *Index) ShowAfter(entries storage.Store) { x.entries = entries }
 
 // Close closes the file. Project must have returned.
 func (x *Index) Close() error { return errors.Join(x.read.Close(), x.write.Close()) }

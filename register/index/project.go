@@ -13,6 +13,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/ledger"
+	"sekretariat/storage"
 )
 
 // How much goes into one transaction, and how long the first event of one
@@ -82,6 +83,7 @@ func (x *Index) project(ctx context.Context, log ledger.Log, streams []ledger.St
 func (x *Index) follow(ctx context.Context, log ledger.Log, stream ledger.StreamName, events chan<- ledger.Stored, letters *mark) error {
 	isLetter, isRegister := stream == ledger.Letter, strings.HasPrefix(string(stream), string(ledger.Register("")))
 	sent := x.Applied(stream)
+	written := sent // entries are known to be there up to this sequence
 	hand := func(s ledger.Stored) error {
 		if s.Seq <= sent {
 			return nil
@@ -89,6 +91,12 @@ func (x *Index) follow(ctx context.Context, log ledger.Log, stream ledger.Stream
 		if isRegister {
 			if err := x.afterCause(ctx, log, s, letters); err != nil {
 				return err
+			}
+			if s.Seq > written {
+				var err error
+				if written, err = x.afterEntry(ctx, log, s); err != nil {
+					return err
+				}
 			}
 		}
 		select {
@@ -142,6 +150,45 @@ func (x *Index) afterCause(ctx context.Context, log ledger.Log, s ledger.Stored,
 		return nil
 	}
 	return letters.wait(ctx, d.Cause)
+}
+
+// afterEntry waits until the store has the entry of a registration and returns
+// up to which sequence it has them: the registrar writes them in order, so the
+// newest one stands for all before it.
+func (x *Index) afterEntry(ctx context.Context, log ledger.Log, s ledger.Stored) (uint64, error) {
+	for pause := linger; x.entries != nil; pause = min(2*pause, time.Second) {
+		tail, err := log.Tail(ctx, s.Stream)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range []ledger.Stored{tail, s} {
+			there, err := x.hasEntry(ctx, e)
+			if err != nil {
+				return 0, err
+			}
+			if there {
+				return e.Seq, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return s.Seq, nil
+}
+
+func (x *Index) hasEntry(ctx context.Context, s ledger.Stored) (bool, error) {
+	d, err := sekretariat.DataOf[sekretariat.RegisteredData](s.Event)
+	if err != nil {
+		return true, nil // the writer reports what it cannot read
+	}
+	_, err = x.entries.Head(ctx, storage.EntryKey(x.centre, d.Entry.Number))
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // writeAll applies events in transactions until ctx ends.

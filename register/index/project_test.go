@@ -188,6 +188,44 @@ func TestRegistrationBeforeItsCause(t *testing.T) {
 	}
 }
 
+// Numbers show once their entries are written, not before.
+func TestNumberAfterEntry(t *testing.T) {
+	o := registertest.Open(t, t.TempDir())
+	x := open(t, filepath.Join(t.TempDir(), "i"))
+	x.ShowAfter(o.Vault.Objects())
+	var entries []sekretariat.Entry
+	var prev sekretariat.Entry
+	for i := range 5 {
+		a := o.Arrive(fmt.Sprint(i), noon)
+		prev = enter(t, o, a, prev, o.Sort(a))
+		entries = append(entries, prev)
+	}
+	project(t, x, o)
+	if err := x.WaitFor(t.Context(), ledger.Letter, 5); err != nil {
+		t.Fatal(err)
+	}
+	shown := func(n int) {
+		t.Helper()
+		if n > 0 {
+			if err := x.WaitFor(t.Context(), ledger.Register("rpw"), uint64(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rows := dump(t, x); len(rows) != n {
+			t.Errorf("%d numbers are shown, want %d", len(rows), n)
+		}
+	}
+	shown(0)
+	if err := register.WriteEntries(t.Context(), o.Vault.Objects(), entries[:2]); err != nil {
+		t.Fatal(err)
+	}
+	shown(2)
+	if err := register.WriteEntries(t.Context(), o.Vault.Objects(), entries); err != nil {
+		t.Fatal(err)
+	}
+	shown(5)
+}
+
 // lagging is a Log whose LETTER comes late.
 type lagging struct {
 	ledger.Log
