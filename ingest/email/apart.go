@@ -161,7 +161,7 @@ func (f *folder) takeHere(ctx context.Context, s *session, g facts) error {
 	if len(now) != 1 || now[0].size != g.size || !now[0].arrived.Equal(g.arrived) {
 		return errors.New("the message is gone or another")
 	}
-	fl := newFlight(ctx, 1, f.c.tune.windowBytes)
+	fl := f.newFlight(ctx, 1)
 	defer fl.close()
 	if err := f.take(ctx, s, fl, []facts{g}); err != nil {
 		return err

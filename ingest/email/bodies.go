@@ -61,7 +61,7 @@ func (b *bodies) next() (imap.UID, *body, error) {
 			}
 			if size := v.Literal.Size(); size < 0 || size > b.s.maxSize {
 				b.abort()
-				return uid, nil, trouble(codeProtocol, fmt.Errorf("fetch: the server announces %d octets", size))
+				return uid, nil, trouble(codeProtocol, fmt.Errorf("the server announces %d octets", size))
 			}
 			return uid, &body{all: b, literal: v.Literal}, nil
 		}

@@ -20,6 +20,7 @@ func (f *folder) confirm(s *session, uids []imap.UID) error {
 			f.settle(u)
 		}
 		f.advanced = true
+		f.c.health.flowing(f.name)
 	}
 	return nil
 }

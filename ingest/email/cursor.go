@@ -30,6 +30,7 @@ const remembered = 32
 
 // cursor is the kept state of one folder. It saves work and decides nothing.
 type cursor struct {
+	Of       string              `json:"of"` // server, user and cut-off; with others it means nothing
 	Version  int                 `json:"version"`
 	Validity uint32              `json:"validity"`           // UIDVALIDITY
 	High     imap.UID            `json:"high"`               // up to here everything was looked at …
@@ -79,6 +80,10 @@ func (f *folder) load(ctx context.Context) error {
 		f.c.log.Warn().Err(err).Msg("cursor is unreadable: the folder is looked through by content")
 		return nil
 	}
+	if k.Of != f.c.cursorOf() {
+		f.c.log.Info().Msg("server, user or cut-off day changed: the folder is looked through by content")
+		return nil
+	}
 	f.known = true
 	f.validity, f.high, f.floor, f.below, f.markless, f.recent = k.Validity, k.High, k.Floor, k.Below, k.Markless, k.Recent
 	for _, u := range open {
@@ -91,7 +96,7 @@ func (f *folder) load(ctx context.Context) error {
 // save keeps what is settled.
 func (f *folder) save(ctx context.Context) error {
 	f.saved = time.Now()
-	k := cursor{Version: 1, Validity: f.validity, High: f.high, Floor: f.floor, Below: f.below, Markless: f.markless, Parked: f.parked, Recent: f.recent}
+	k := cursor{Of: f.c.cursorOf(), Version: 1, Validity: f.validity, High: f.high, Floor: f.floor, Below: f.below, Markless: f.markless, Parked: f.parked, Recent: f.recent}
 	open := imap.UIDSetNum(slices.Sorted(maps.Keys(f.open))...)
 	if len(open) > maxOpen {
 		k.High, open, k.Recent = min(open[0].Start-1, f.high), nil, nil
@@ -109,6 +114,12 @@ func (f *folder) save(ctx context.Context) error {
 	}
 	f.kept = string(raw)
 	return nil
+}
+
+// cursorOf stands for what the cursor depends on, apart from its name.
+func (c *Channel) cursorOf() string {
+	m := c.opt.Mailbox
+	return string(sekretariat.DigestOf([]byte(m.Server + "\n" + m.User + "\n" + m.Since)))[:16]
 }
 
 // decodeCursor reads a cursor and lists what was open.

@@ -81,6 +81,7 @@ type tuning struct {
 	password    time.Duration // how often a refused password is compared with the present one
 	reconcile   time.Duration // mailbox minus ledger
 	repark      time.Duration // parked messages that the server could not hand over are tried again
+	stuck       time.Duration // a ticket that takes longer is an alarm
 	window      int           // messages on their way to becoming durable
 	windowBytes int64
 	step        int   // messages per FETCH
@@ -92,7 +93,7 @@ type tuning struct {
 var defaultTuning = tuning{
 	silence: time.Minute, idle: 5 * time.Minute,
 	retry: [2]time.Duration{time.Second, time.Minute}, refused: [2]time.Duration{time.Minute, 15 * time.Minute},
-	password: 5 * time.Second, reconcile: time.Hour, repark: 6 * time.Hour,
+	password: 5 * time.Second, reconcile: time.Hour, repark: 6 * time.Hour, stuck: 30 * time.Second,
 	window: 2000, windowBytes: 64 << 20, step: 100, confirm: 250, large: 4 << 20, apart: 16 << 20,
 }
 

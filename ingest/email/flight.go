@@ -3,6 +3,7 @@ package email
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -15,6 +16,8 @@ import (
 type flight struct {
 	limit      int
 	limitBytes int64
+	patience   time.Duration
+	stuck      func() // called when a ticket takes longer than that
 	queue      chan airborne
 	landed     chan struct{} // closed when the last ticket was awaited
 
@@ -33,8 +36,10 @@ type airborne struct {
 	ticket ingest.Ticket
 }
 
-func newFlight(ctx context.Context, limit int, limitBytes int64) *flight {
-	fl := &flight{limit: limit, limitBytes: limitBytes, queue: make(chan airborne, limit), landed: make(chan struct{})}
+func (f *folder) newFlight(ctx context.Context, limit int) *flight {
+	fl := &flight{limit: limit, limitBytes: f.c.tune.windowBytes, patience: f.c.tune.stuck,
+		queue: make(chan airborne, limit), landed: make(chan struct{}),
+		stuck: func() { f.c.health.failed(f.name, codeStore) }}
 	fl.change = sync.NewCond(&fl.mu)
 	go fl.await(ctx)
 	return fl
@@ -45,7 +50,9 @@ func newFlight(ctx context.Context, limit int, limitBytes int64) *flight {
 func (fl *flight) await(ctx context.Context) {
 	defer close(fl.landed)
 	for a := range fl.queue {
+		alarm := time.AfterFunc(fl.patience, fl.stuck)
 		_, err := a.ticket.Wait(ctx)
+		alarm.Stop()
 		fl.mu.Lock()
 		fl.count--
 		fl.bytes -= a.size

@@ -194,7 +194,7 @@ func (f *folder) round(ctx context.Context, s *session) (again bool, err error) 
 	if err := f.checkCount(s); err != nil {
 		return false, err
 	}
-	fl := newFlight(ctx, f.c.tune.window, f.c.tune.windowBytes)
+	fl := f.newFlight(ctx, f.c.tune.window)
 	defer fl.close()
 	if err := f.takeAll(ctx, s, fl); err != nil {
 		return false, err

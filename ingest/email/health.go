@@ -75,6 +75,11 @@ func (h *health) fine(folder string, waiting, parked int) {
 	})
 }
 
+// flowing notes that mail is being taken in, although more may be waiting.
+func (h *health) flowing(folder string) {
+	h.update(folder, func(f *condition) { f.code = codeOK })
+}
+
 func (h *health) certificate(expires time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -59,7 +59,8 @@ func (c *Channel) open(ctx context.Context, password string) (*session, error) {
 
 // begin is greeting, login and the capabilities that hold after it.
 func (c *Channel) begin(s *session, password string) error {
-	if err := s.client.WaitGreeting(); err != nil {
+	err := s.client.WaitGreeting()
+	if err != nil {
 		var bye *imap.Error
 		if errors.As(err, &bye) { // turned away at the door: most often too many connections
 			return wrap(codeLimit, "greeting", err)
@@ -72,10 +73,9 @@ func (c *Channel) begin(s *session, password string) error {
 			return err
 		}
 	}
-	if s.caps = s.client.Caps(); s.caps == nil {
-		return trouble(codeConnect, errors.New("log in: the server does not tell its capabilities"))
-	}
-	return nil
+	// Asked for once more: what go-imap knows may still be from before the login.
+	s.caps, err = s.client.Capability().Wait()
+	return wrap(codeConnect, "ask for capabilities", err)
 }
 
 // call runs one command under the watchdog.
@@ -106,6 +106,7 @@ func (s *session) selectFolder(name string, readOnly bool) (*imap.SelectData, er
 	if err != nil {
 		return nil, err
 	}
+	s.selected = "" // after a refusal none is (RFC 9051, 6.3.2)
 	var data *imap.SelectData
 	err = s.call(func() (err error) {
 		data, err = s.client.Select(path, &imap.SelectOptions{ReadOnly: readOnly}).Wait()
