@@ -42,13 +42,16 @@ func (p *Pipeline) sort(ctx context.Context, s ledger.Stored) error {
 
 func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekretariat.SortedLetter, error) {
 	l := sekretariat.SortedLetter{Part: 1, Series: a.Series, Action: sekretariat.ActionRegister}
+	if l.Series == "" {
+		l.Series = p.o.Centre.MainSeries().ID
+	}
 	switch {
 	case a.Park != "":
 		return parked(l, a.Park, ""), nil
 	case a.Test:
 		return parked(l, sekretariat.ParkTest, ""), nil
 	}
-	first, err := p.firstTwin(ctx, a)
+	first, err := p.firstTwin(ctx, a, l.Series)
 	if err != nil {
 		return l, err
 	}
@@ -67,11 +70,11 @@ func parked(l sekretariat.SortedLetter, why sekretariat.ParkReason, of sekretari
 // series: one mail to two mailboxes of a series is one registered letter and a
 // parked twin (invariant I2). With a single account of the kind there are no
 // twins, and nothing need be asked.
-func (p *Pipeline) firstTwin(ctx context.Context, a sekretariat.ArrivedData) (sekretariat.SubmissionID, error) {
+func (p *Pipeline) firstTwin(ctx context.Context, a sekretariat.ArrivedData, series sekretariat.SeriesID) (sekretariat.SubmissionID, error) {
 	if a.Content == "" || !p.mayHaveTwins(a) {
 		return a.Submission, nil
 	}
-	name := fmt.Sprintf("twin.%s.%s.%s.%s", p.id, a.Series, a.Kind, a.Content)
+	name := fmt.Sprintf("twin.%s.%s.%s.%s", p.id, series, a.Kind, a.Content)
 	w, err := p.o.Claims.Claim(ctx, name, []byte(a.Submission))
 	if err != nil {
 		return "", fmt.Errorf("ask for twins of submission %.12s…: %w", a.Submission, err)

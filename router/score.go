@@ -262,7 +262,7 @@ func sentBy(p sekretariat.Party, term string) bool {
 // casePrefixes returns the folded symbols of the case numbers in a reading.
 func casePrefixes(r sekretariat.Reading) []string {
 	numbers := r.CaseNumbers
-	if numbers == nil {
+	if numbers == nil && r.Reader == "" { // no reader has looked for them
 		numbers = polish.CaseNumbers(cut(r.Subject+"\n"+r.Text, maxText))
 	}
 	out := make([]string, 0, len(numbers))

@@ -213,13 +213,12 @@ func (b *bench) ours(ctx context.Context, run int) (float64, error) {
 	case end := <-all:
 		halt()
 		err = <-result
-		s.pool.Close()
-		return end.Sub(begin).Seconds(), errors.Join(err, h.close(), os.RemoveAll(dir))
+		return end.Sub(begin).Seconds(), errors.Join(err, s.close(), os.RemoveAll(dir))
 	case err := <-result:
-		return 0, errors.Join(fmt.Errorf("the service ended with %d of %d messages queued", queued.Load(), b.o.count), err, h.close())
+		return 0, errors.Join(fmt.Errorf("the service ended with %d of %d messages queued", queued.Load(), b.o.count), err, s.close())
 	case <-time.After(10 * time.Minute):
 		halt()
-		return 0, errors.Join(fmt.Errorf("only %d of %d messages were queued within ten minutes", queued.Load(), b.o.count), <-result, h.close())
+		return 0, errors.Join(fmt.Errorf("only %d of %d messages were queued within ten minutes", queued.Load(), b.o.count), <-result, s.close())
 	}
 }
 

@@ -155,8 +155,7 @@ func (d *demoWorld) run(ctx context.Context, c *cli) error {
 	err = d.play(ctx, started, result)
 	halt()
 	err = errors.Join(err, <-result)
-	s.pool.Close()
-	err = errors.Join(err, h.close())
+	err = errors.Join(err, s.close())
 	if err == nil {
 		d.table()
 	}

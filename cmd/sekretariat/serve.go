@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -62,9 +63,17 @@ func serve(ctx context.Context, c *cli, name string, r roles) error {
 	if err != nil {
 		return errors.Join(err, h.close())
 	}
-	err = s.run(ctx)
+	return errors.Join(s.run(ctx), s.close())
+}
+
+// close ends a service whose run has returned: receiver before ledger and
+// store, which it writes to.
+func (s *service) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	err := s.receiver.Close(ctx)
 	s.pool.Close()
-	return errors.Join(err, h.close())
+	return errors.Join(err, s.house.close())
 }
 
 // service is a running installation: its workers, channels and listeners.
@@ -85,7 +94,20 @@ type service struct {
 	idempotencyKey []byte // of the upload door's marks
 }
 
+// tuneMemory lets garbage grow while there is little of it: under backlog the
+// collector then costs a third, and the limit keeps the process small. What the
+// operator sets by GOGC and GOMEMLIMIT stands.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(160 << 20)
+	}
+}
+
 func newService(h *house, r roles) (*service, error) {
+	tuneMemory()
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file for reading processes: %w", err)

@@ -15,6 +15,7 @@ import (
 	"sekretariat/pipeline"
 	"sekretariat/register"
 	"sekretariat/register/index"
+	"sekretariat/router"
 	"sekretariat/storage"
 )
 
@@ -36,6 +37,11 @@ func checkConfig(_ context.Context, c *cli) error {
 			continue
 		}
 		for _, p := range cfg.Profiles {
+			if _, err := router.New(p); err != nil { // phrases are compiled there
+				fmt.Fprintf(c.stderr, "%s: %v\n", name, err)
+				bad++
+				continue
+			}
 			fmt.Fprintf(c.stdout, "%s: %s (%s): %d departments, %d mailboxes, %d skrytki, %d boxes\n",
 				name, p.Name, p.ID, len(p.Departments), len(p.Mailboxes), len(p.EPUAP), len(p.Boxes))
 		}
