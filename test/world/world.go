@@ -285,6 +285,12 @@ func (w *World) Export(t testing.TB) []Line {
 	if code != 0 {
 		t.Fatalf("export: %d\n%s", code, errs)
 	}
+	return Lines(t, out)
+}
+
+// Lines reads an exported register.
+func Lines(t testing.TB, out string) []Line {
+	t.Helper()
 	var lines []Line
 	sc := bufio.NewScanner(strings.NewReader(out))
 	sc.Buffer(nil, 1<<20)
