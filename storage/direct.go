@@ -18,7 +18,8 @@ type Direct struct {
 var _ Grouper = (*Direct)(nil)
 
 // NewDirect returns a Grouper over the drivers of objects and wrapped keys.
-// Large bodies are spooled below temp, "" meaning the system's folder.
+// Large bodies are spooled below temp, which is created when it is needed; ""
+// means the system's folder.
 func NewDirect(objects, keys Store, temp string) *Direct {
 	if temp == "" {
 		temp = os.TempDir()

@@ -40,16 +40,18 @@ func sealedSize(plain int64) int64 {
 type sealer struct {
 	key   []byte
 	aead  cipher.AEAD
-	chunk []byte // plain, not sealed yet
-	n     uint64 // chunks sealed
+	chunk *[]byte // plain, not sealed yet; from chunks
+	n     uint64  // chunks sealed
 	size  int64
 }
+
+var chunks = sync.Pool{New: func() any { b := make([]byte, 0, chunkSize); return &b }}
 
 func newSealer() (*sealer, error) {
 	key := make([]byte, keySize)
 	rand.Read(key)
 	aead, err := newAEAD(key)
-	return &sealer{key: key, aead: aead}, err
+	return &sealer{key: key, aead: aead, chunk: chunks.Get().(*[]byte)}, err
 }
 
 // chunkNonce is the number of the chunk and whether it is the last. The key
@@ -67,13 +69,13 @@ func chunkNonce(n uint64, last bool) []byte {
 func (s *sealer) write(dst, p []byte) []byte {
 	s.size += int64(len(p))
 	for len(p) > 0 {
-		if len(s.chunk) == chunkSize {
-			dst = s.aead.Seal(dst, chunkNonce(s.n, false), s.chunk, nil)
+		if len(*s.chunk) == chunkSize {
+			dst = s.aead.Seal(dst, chunkNonce(s.n, false), *s.chunk, nil)
 			s.n++
-			s.chunk = s.chunk[:0]
+			*s.chunk = (*s.chunk)[:0]
 		}
-		n := min(len(p), chunkSize-len(s.chunk))
-		s.chunk = append(s.chunk, p[:n]...)
+		n := min(len(p), chunkSize-len(*s.chunk))
+		*s.chunk = append(*s.chunk, p[:n]...)
 		p = p[n:]
 	}
 	return dst
@@ -81,9 +83,19 @@ func (s *sealer) write(dst, p []byte) []byte {
 
 // finish appends the last chunk, which is empty for an empty body.
 func (s *sealer) finish(dst []byte) []byte {
-	dst = s.aead.Seal(dst, chunkNonce(s.n, true), s.chunk, nil)
-	s.chunk = nil
+	dst = s.aead.Seal(dst, chunkNonce(s.n, true), *s.chunk, nil)
+	s.drop()
 	return dst
+}
+
+// drop gives the chunk's memory back, without a trace of the content.
+func (s *sealer) drop() {
+	if s.chunk != nil {
+		clear(*s.chunk)
+		*s.chunk = (*s.chunk)[:0]
+		chunks.Put(s.chunk)
+		s.chunk = nil
+	}
 }
 
 // header wraps the content key for one object of one submission.
@@ -218,7 +230,7 @@ func (o *opener) load(chunk int64) error {
 	return nil
 }
 
-// check reads the last chunk of an empty object, which no ReadAt would touch.
+// checkEmpty reads the one chunk of an empty object, which no ReadAt would touch.
 func (o *opener) checkEmpty() error {
 	if o.size > 0 {
 		return nil

@@ -23,7 +23,7 @@ type Spool struct {
 	folder string
 	limit  int64
 	sealer *sealer
-	digest hash.Hash
+	digest hash.Hash // nil if nobody asks
 	facts  sekretariat.BodyFacts
 	closed bool
 	err    error
@@ -46,6 +46,35 @@ func newSpool(folder string, limit int64) (*Spool, error) {
 	return &Spool{folder: folder, limit: limit, sealer: s, digest: sha256.New(), buf: make([]byte, envelopeHeader, 4<<10)}, nil
 }
 
+// spoolBody spools a body that lies somewhere already; its digest is not made.
+func spoolBody(folder string, body sekretariat.Body) (*Spool, error) {
+	size := body.Size()
+	s, err := newSealer()
+	if err != nil {
+		return nil, err
+	}
+	sp := &Spool{folder: folder, limit: size, sealer: s, buf: make([]byte, envelopeHeader, min(sealedSize(size), spillAt+8*chunkSize))}
+	piece := chunks.Get().(*[]byte)
+	defer func() { clear((*piece)[:chunkSize]); chunks.Put(piece) }()
+	for off := int64(0); off < size; {
+		p := (*piece)[:min(chunkSize, size-off)]
+		n, err := body.ReadAt(p, off)
+		if n < len(p) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+		} else {
+			_, err = sp.Write(p)
+		}
+		if err != nil {
+			sp.Discard()
+			return nil, fmt.Errorf("read body at %d of %d: %w", off+int64(n), size, err)
+		}
+		off += int64(n)
+	}
+	return sp, nil
+}
+
 // Write implements io.Writer. It returns ErrTooLarge beyond the limit, and
 // ErrClosed after Facts.
 func (s *Spool) Write(p []byte) (int, error) {
@@ -58,7 +87,9 @@ func (s *Spool) Write(p []byte) (int, error) {
 		s.err = fmt.Errorf("more than %d octets: %w", s.limit, ErrTooLarge)
 		return 0, s.err
 	}
-	s.digest.Write(p)
+	if s.digest != nil {
+		s.digest.Write(p)
+	}
 	// In pieces, so that one huge Write does not grow the buffer.
 	for rest := p; len(rest) > 0 && s.err == nil; {
 		n := min(len(rest), 4*chunkSize)
@@ -77,7 +108,7 @@ func (s *Spool) Write(p []byte) (int, error) {
 // spill moves the buffer into the file once it is over the mark.
 func (s *Spool) spill(mark int) error {
 	if s.file == nil {
-		f, err := os.CreateTemp(s.folder, spoolPrefix+"*")
+		f, err := s.temp()
 		if err != nil {
 			return fmt.Errorf("spool a large body: %w", err)
 		}
@@ -94,6 +125,13 @@ func (s *Spool) spill(mark int) error {
 	return nil
 }
 
+func (s *Spool) temp() (*os.File, error) {
+	if err := os.MkdirAll(s.folder, 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(s.folder, spoolPrefix+"*")
+}
+
 // Facts ends the body and returns its plain digest and size.
 func (s *Spool) Facts() sekretariat.BodyFacts {
 	if !s.closed {
@@ -102,7 +140,10 @@ func (s *Spool) Facts() sekretariat.BodyFacts {
 		if s.file != nil && s.err == nil {
 			s.err = s.spill(0)
 		}
-		s.facts = sekretariat.BodyFacts{SHA256: sekretariat.Digest(hex.EncodeToString(s.digest.Sum(nil))), Size: s.sealer.size}
+		s.facts.Size = s.sealer.size
+		if s.digest != nil {
+			s.facts.SHA256 = sekretariat.Digest(hex.EncodeToString(s.digest.Sum(nil)))
+		}
 	}
 	return s.facts
 }
@@ -113,6 +154,9 @@ func (s *Spool) Discard() {
 		_ = s.file.Close()
 		_ = os.Remove(s.file.Name()) // a left-over goes at the next start
 		s.file = nil
+	}
+	if s.sealer != nil {
+		s.sealer.drop()
 	}
 	s.closed, s.err, s.buf, s.sealer, s.body = true, ErrClosed, nil, nil, nil
 }
@@ -125,10 +169,8 @@ func (s *Spool) sealFor(d *dataKey, objectKey string) (sekretariat.Body, error) 
 	}
 	header := s.sealer.header(d, objectKey)
 	if s.file == nil {
-		b := make([]byte, len(s.buf))
-		copy(b, header)
-		copy(b[envelopeHeader:], s.buf[envelopeHeader:])
-		return Bytes(b), nil
+		copy(s.buf, header) // no store reads a body after its put returned
+		return Bytes(s.buf), nil
 	}
 	if s.body != nil && s.body.linked {
 		// A store has the file under another name; what it has must not change.
@@ -145,7 +187,7 @@ func (s *Spool) sealFor(d *dataKey, objectKey string) (sekretariat.Body, error) 
 
 // clone continues with a copy of the file.
 func (s *Spool) clone() error {
-	f, err := os.CreateTemp(s.folder, spoolPrefix+"*")
+	f, err := s.temp()
 	if err != nil {
 		return err
 	}

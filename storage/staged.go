@@ -130,10 +130,10 @@ type Staged struct {
 	items    int           // not yet at the driver
 	bytes    int64
 	closing  bool
-	calls    sync.WaitGroup
+	active   int // calls that are running
 
 	work    *sync.Cond // on mu: queue or groups grew, or stop
-	idle    *sync.Cond // on mu: items reached 0
+	idle    *sync.Cond // on mu: items or active reached 0
 	groups  []*group   // shared mode: groups for the driver
 	stop    context.Context
 	halt    context.CancelFunc
@@ -224,8 +224,16 @@ func (s *Staged) begin() error {
 	if s.closing {
 		return ErrClosed
 	}
-	s.calls.Add(1)
+	s.active++
 	return nil
+}
+
+func (s *Staged) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active--; s.active == 0 {
+		s.idle.Broadcast()
+	}
 }
 
 // Close refuses new calls, waits until the driver has everything, trims the
@@ -239,7 +247,6 @@ func (s *Staged) Close(ctx context.Context) error {
 	}
 	s.closing = true
 	s.mu.Unlock()
-	s.calls.Wait()
 	err := s.drain(ctx)
 	s.shutdown()
 	return err
@@ -249,12 +256,12 @@ func (s *Staged) drain(ctx context.Context) error {
 	wake := context.AfterFunc(ctx, func() { s.mu.Lock(); s.idle.Broadcast(); s.mu.Unlock() })
 	defer wake()
 	s.mu.Lock()
-	for s.items > 0 && ctx.Err() == nil {
+	for s.items+s.active > 0 && ctx.Err() == nil {
 		s.idle.Wait()
 	}
-	left := s.items
+	left, ended := s.items, s.active == 0
 	s.mu.Unlock()
-	if left > 0 {
+	if left > 0 || !ended {
 		return fmt.Errorf("close staging folder: %d objects stay in the log: %w", left, ctx.Err())
 	}
 	if s.settle > 0 {
@@ -268,6 +275,9 @@ func (s *Staged) shutdown() {
 	s.halt()
 	s.mu.Lock()
 	s.work.Broadcast()
+	for s.active > 0 { // their contexts ended with halt
+		s.idle.Wait()
+	}
 	s.mu.Unlock()
 	if s.writer != nil {
 		s.writer.close()

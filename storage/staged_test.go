@@ -249,14 +249,26 @@ func TestBacklogIsBounded(t *testing.T) {
 	}
 }
 
+// announcing is a body that tells when it is asked for its size.
+type announcing struct {
+	sekretariat.Body
+	asked chan struct{}
+}
+
+func (a announcing) Size() int64 {
+	a.asked <- struct{}{}
+	return a.Body.Size()
+}
+
 // A put that waits for room does not keep Close from ending.
 func TestCloseEndsWaitingCalls(t *testing.T) {
 	root := t.TempDir()
 	s := mustOpen(t, root, openDir(t, filepath.Join(root, "objects")), storage.StagedOptions{MaxPending: 1 << 10})
 	s.gate.shut.Store(true)
 	mustPutAll(t, s, item("a/1", "x"))
-	result := make(chan error)
-	go func() { result <- s.Put(context.Background(), "a/2", storage.Bytes([]byte("x"))) }()
+	result, started := make(chan error), make(chan struct{}, 10)
+	go func() { result <- s.Put(context.Background(), "a/2", announcing{storage.Bytes([]byte("x")), started}) }()
+	<-started
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := s.Close(ctx); err == nil {

@@ -68,7 +68,7 @@ func (s *Staged) commit(ctx context.Context, ops []change) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	defer s.calls.Done()
+	defer s.end()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.stop, cancel)()

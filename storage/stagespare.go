@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spare segments are files whose blocks were written before. A flush into them
@@ -79,7 +81,7 @@ func (k *keeper) prepare() {
 	err := k.writeSpare(path)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.preparing = false
+	k.preparing = errors.Is(err, unix.ENOSPC) // then not again in this run
 	if err != nil {
 		_ = os.Remove(path)
 		k.s.log.Warn().Err(err).Msg("cannot prepare a staging segment; the log works on without")
@@ -88,7 +90,17 @@ func (k *keeper) prepare() {
 	k.spares = append(k.spares, path)
 }
 
+// roomForSpare is how many spares' worth of space the disk must have left.
+const roomForSpare = 8
+
 func (k *keeper) writeSpare(path string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(k.s.folder, &fs); err != nil {
+		return err
+	}
+	if int64(fs.Bavail) < roomForSpare*k.s.o.SegmentSize/fs.Bsize {
+		return unix.ENOSPC
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"sekretariat"
 )
@@ -70,8 +71,11 @@ func (v *Vault) Commit(ctx context.Context, c sekretariat.CentreID, s sekretaria
 	if err != nil {
 		return err
 	}
-	for {
-		d, wrapped, err := v.dataKey(ctx, name)
+	// A first put of a submission mostly finds no key: then looking for one
+	// would be a request in vain.
+	look := !slices.ContainsFunc(items, func(it SealItem) bool { return it.Once })
+	for ; ; look = true {
+		d, wrapped, err := v.dataKey(ctx, name, look)
 		if err != nil {
 			return err
 		}
@@ -89,7 +93,13 @@ func (v *Vault) Commit(ctx context.Context, c sekretariat.CentreID, s sekretaria
 
 // dataKey returns the submission's key, or a new one with its wrapped form
 // that must be stored with it.
-func (v *Vault) dataKey(ctx context.Context, name string) (*dataKey, []byte, error) {
+func (v *Vault) dataKey(ctx context.Context, name string, look bool) (*dataKey, []byte, error) {
+	if !look {
+		if d := v.keys.cached(name); d != nil {
+			return d, nil, nil
+		}
+		return v.keys.create(name)
+	}
 	d, err := v.keys.load(ctx, name)
 	if !errors.Is(err, ErrNotFound) {
 		return d, nil, err
@@ -109,13 +119,10 @@ func (v *Vault) bodies(items []SealItem) (spools []*Spool, done func(), err erro
 	for _, it := range items {
 		sp := it.Spool
 		if sp == nil {
-			if sp, err = v.NewSpool(it.Body.Size()); err != nil {
-				return nil, done, err
+			if sp, err = spoolBody(v.objects.TempFolder(), it.Body); err != nil {
+				return nil, done, fmt.Errorf("seal %s: %w", it.Key, err)
 			}
 			own = append(own, sp)
-			if n, err := io.Copy(sp, io.NewSectionReader(it.Body, 0, it.Body.Size())); err != nil || n != it.Body.Size() {
-				return nil, done, fmt.Errorf("read body of %s: %d of %d octets: %w", it.Key, n, it.Body.Size(), errors.Join(err, io.ErrUnexpectedEOF))
-			}
 		}
 		spools = append(spools, sp)
 	}
