@@ -57,28 +57,30 @@ func activeConfig(ctx context.Context, h *house, log ledger.Log, profile *config
 	if err != nil {
 		return nil, err
 	}
+	own, err := configs.Canonical(profile)
+	if err != nil {
+		return nil, err
+	}
 	if version == 0 {
-		version, err = addConfig(ctx, h, log, profile, 1)
+		version, raw = 1, own
+		err := h.objects.PutOnce(ctx, configKey(profile.ID, version), bytes.NewReader(raw))
+		if errors.Is(err, storage.ErrExists) { // another process of the installation starts too
+			version, raw, err = latestConfig(ctx, h.objects, profile.ID)
+		}
 		if err != nil {
 			return nil, err
 		}
-		profile.Version = version
-		return profile, nil
 	}
 	active, err := configs.ParseCentre(raw, fmt.Sprintf("%s, stored version %d", profile.ID, version))
 	if err != nil {
 		return nil, err
 	}
 	active.Version = version
-	own, err := configs.Canonical(profile)
-	if err != nil {
-		return nil, err
-	}
 	if !bytes.Equal(own, raw) {
 		h.log.Warn().Str("centre", string(profile.ID)).Int("version", version).
 			Msg("the profile file differs from the configuration in force, which is used; to activate the file run: sekretariat config apply")
 	}
-	return active, nil
+	return active, announceConfig(ctx, log, profile.ID, version, raw)
 }
 
 // applyConfig stores the profile as the next version, unless it is in force
@@ -95,27 +97,26 @@ func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *co
 	if bytes.Equal(own, raw) {
 		return version, false, nil
 	}
-	version, err = addConfig(ctx, h, centre.log, profile, version+1)
-	return version, true, err
+	version++
+	if err := h.objects.PutOnce(ctx, configKey(profile.ID, version), bytes.NewReader(own)); errors.Is(err, storage.ErrExists) {
+		return 0, false, fmt.Errorf("version %d was stored by somebody else just now; look at it and repeat: %w", version, err)
+	} else if err != nil {
+		return 0, false, err
+	}
+	return version, true, announceConfig(ctx, centre.log, profile.ID, version, own)
 }
 
-// addConfig stores a version and announces it. Of two people at once one wins;
-// the other is told to look again.
-func addConfig(ctx context.Context, h *house, log ledger.Log, profile *configs.Centre, version int) (int, error) {
-	raw, err := configs.Canonical(profile)
-	if err != nil {
-		return 0, err
-	}
-	if err := h.objects.PutOnce(ctx, configKey(profile.ID, version), bytes.NewReader(raw)); errors.Is(err, storage.ErrExists) {
-		return 0, fmt.Errorf("version %d was stored by somebody else just now; look at it and repeat: %w", version, err)
-	} else if err != nil {
-		return 0, err
-	}
-	e, err := sekretariat.NewEvent(sekretariat.EventConfigured, profile.ID, "config", "config", version, sekretariat.SystemClock(),
+// announceConfig writes the event that activates a version, once: a start that
+// died before it is made good by the next one.
+func announceConfig(ctx context.Context, log ledger.Log, centre sekretariat.CentreID, version int, raw []byte) error {
+	e, err := sekretariat.NewEvent(sekretariat.EventConfigured, centre, "config", "config", version, sekretariat.SystemClock(),
 		sekretariat.ConfiguredData{Version: version, Digest: sekretariat.DigestOf(raw)})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	_, err = log.Append(ctx, ledger.Audit, ledger.Record{Subject: "config", LastSeq: ledger.AnySeq, Event: e})
-	return version, err
+	_, err = log.Append(ctx, ledger.Audit, ledger.Record{Subject: fmt.Sprintf("config.%d", version), Event: e})
+	if errors.Is(err, ledger.ErrConflict) {
+		return nil
+	}
+	return err
 }

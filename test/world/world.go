@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +65,10 @@ func Binary(t testing.TB) string {
 			return
 		}
 		build.bin = filepath.Join(dir, "sekretariat")
-		out, err := exec.Command("go", "build", "-o", build.bin, "sekretariat/cmd/sekretariat").CombinedOutput()
+		cmd := exec.Command("go", "build", "-o", build.bin, "./cmd/sekretariat")
+		_, file, _, _ := runtime.Caller(0) // also from a nested module the program is built in its own
+		cmd.Dir = filepath.Join(filepath.Dir(file), "..", "..")
+		out, err := cmd.CombinedOutput()
 		if err != nil {
 			build.err = fmt.Errorf("build: %w\n%s", err, out)
 		}
@@ -177,7 +181,13 @@ func (w *World) Start(t testing.TB, args ...string) *Service {
 	if len(args) == 0 {
 		args = []string{"serve"}
 	}
-	s := &Service{cmd: exec.Command(w.bin, append(args, "--config", w.Config)...), done: make(chan struct{}), log: &tail{}}
+	return w.StartWith(t, w.Config, args...)
+}
+
+// StartWith starts the program with another installation file than the world's.
+func (w *World) StartWith(t testing.TB, config string, args ...string) *Service {
+	t.Helper()
+	s := &Service{cmd: exec.Command(w.bin, append(args, "--config", config)...), done: make(chan struct{}), log: &tail{}}
 	s.cmd.Stderr, s.cmd.Stdout = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
