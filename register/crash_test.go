@@ -41,9 +41,10 @@ func (a alone) WorkInOrder(ctx context.Context, s ledger.StreamName, group strin
 	})
 }
 
-// startAll starts four registrars that all believe to be the only one.
-func startAll(t testing.TB, o *registertest.Office) (all [4]*register.Registrar, done *[4]atomic.Uint64) {
-	done = new([4]atomic.Uint64)
+// startThirds starts three registrars that all believe to be the only one, each
+// for a third of the letters.
+func startThirds(t testing.TB, o *registertest.Office) (all [3]*register.Registrar, done *[3]atomic.Uint64) {
+	done = new([3]atomic.Uint64)
 	for i := range all {
 		opt := options(o, &clock{t: noon})
 		opt.Log = alone{o.Log, uint64(i), &done[i]}
@@ -53,38 +54,34 @@ func startAll(t testing.TB, o *registertest.Office) (all [4]*register.Registrar,
 }
 
 // Several registrars that all believe to be the only one: each letter gets one
-// number, without a gap.
+// number, without a gap; and one more that is asked for all of them again gives
+// none.
 func TestSeveralAtOnce(t *testing.T) {
 	o := registertest.Open(t, t.TempDir())
 	const letters = 3000
 	o.SortMany("a", letters, noon)
-	all, done := startAll(t, o)
-	eventually(t, "all have worked through all letters", func() bool {
-		for i := range done {
-			if done[i].Load() < letters {
-				return false
-			}
-		}
-		return true
-	})
+	all, done := startThirds(t, o)
+	for i := range done {
+		eventually(t, "each has worked through all letters", func() bool { return done[i].Load() == letters })
+	}
+	var again atomic.Uint64
+	opt := options(o, &clock{t: noon})
+	opt.Log = alone{o.Log, 3, &again}
+	last, _ := start(t, opt)
+	eventually(t, "the last one has worked through all letters", func() bool { return again.Load() == letters })
+
 	entries := o.Entries("rpw")
 	checkRegister(t, o, entries)
 	if len(entries) != letters {
 		t.Errorf("%d numbers for %d letters", len(entries), letters)
 	}
-	working := 0
 	for i, r := range all {
-		s := r.Status()
-		t.Logf("registrar %d has given %d numbers", i, s.Registered)
-		if s.Registered > 0 {
-			working++
-		}
-		if !s.Ready {
-			t.Errorf("registrar %d: %v", i, s.Err)
+		if s := r.Status(); !s.Ready || s.Registered != letters/3 {
+			t.Errorf("registrar %d: %+v", i, s)
 		}
 	}
-	if working < 2 {
-		t.Error("one registrar gave all numbers: nothing was shown")
+	if s := last.Status(); !s.Ready || s.Registered != 0 || s.Last.N != letters {
+		t.Errorf("the last one: %+v", s)
 	}
 }
 
@@ -97,7 +94,7 @@ func TestHelperProcess(t *testing.T) {
 		t.Skip("only as a process of TestKilled")
 	}
 	o := registertest.Open(t, folder)
-	startAll(t, o)
+	startThirds(t, o)
 	go o.SortMany(run+".", 600, noon)
 	from := uint64(1)
 	if s, err := o.Log.State(t.Context(), ledger.Register("rpw")); err == nil {

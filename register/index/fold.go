@@ -219,4 +219,3 @@ func (w *writer) get(s sekretariat.SubmissionID) (*folded, error) {
 	w.known[string(s)] = f
 	return f, nil
 }
-
