@@ -77,7 +77,8 @@ func (g *centreLog) stored(s StreamName, m rawMsg) (Stored, error) {
 		Seq:     m.Seq,
 		Time:    m.Time.UTC(),
 	}
-	if err := json.Unmarshal(m.Data, &st.Event); err != nil {
+	var err error
+	if st.Event, err = sekretariat.ParseEvent(m.Data); err != nil {
 		return st, fmt.Errorf("%s sequence %d is not an event: %w", streamOf(g.centre, s), m.Seq, err)
 	}
 	return st, nil

@@ -221,6 +221,7 @@ func (w *work) one(ctx context.Context, j *job) {
 		return
 	}
 	st, err := w.g.stored(w.s, rawMsg{Subject: j.msg.Subject, Seq: j.md.Sequence.Stream, Data: j.msg.Data, Time: j.md.Timestamp})
+	st.Redelivered = j.md.NumDelivered > 1
 	if err != nil {
 		err = PermanentCode("unreadable", err)
 	} else {
