@@ -27,7 +27,7 @@ func TestTakesMailAndMovesIt(t *testing.T) {
 	c, stop := o.run()
 	o.until("600 moved", func() bool { return inFolder(t, s, DefaultDone) == 600 && c.Health().Waiting == 0 })
 	want = append(want, deliver(t, s, "INBOX", 601, 601)...) // the poll is far: IDLE must tell
-	o.until("601 moved", func() bool { return inFolder(t, s, DefaultDone) == 601 })
+	o.until("601 moved", func() bool { return inFolder(t, s, DefaultDone) == 601 && inFolder(t, s, "INBOX") == 0 })
 	stop()
 	o.shelf.holds(t, want)
 	if n := inFolder(t, s, "INBOX"); n != 0 {

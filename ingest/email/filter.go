@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 )
@@ -172,5 +171,3 @@ func unwanted(line []byte, whole bool) bool {
 	}
 	return true
 }
-
-var _ io.Reader = (*filter)(nil)

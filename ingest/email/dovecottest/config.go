@@ -41,6 +41,7 @@ auth_mechanisms = plain login
 mail_location = maildir:{{.D}}/mail/%u:INBOX={{.D}}/mail/%u
 mail_fsync = never
 mail_max_userip_connections = {{.Max}}
+auth_failure_delay = 0 secs
 passdb {
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {{.D}}/passwd
@@ -56,6 +57,9 @@ namespace inbox {
 }
 service anvil {
   chroot =
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
 service stats {
   chroot =
