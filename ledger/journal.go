@@ -140,7 +140,12 @@ func (j *journal) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return j.move(ctx, o.next(), o.digest, o.lines[len(o.lines)-1].Time)
+	// The stream may have been made again from this journal: the same events at
+	// other times.
+	if err := j.compare(ctx, o); err != nil {
+		return err
+	}
+	return j.move(ctx, o.next(), o.digest, time.Time{})
 }
 
 // adopt goes past objects that were put before the cursor was moved: by us
@@ -163,7 +168,7 @@ func (j *journal) adopt(ctx context.Context) error {
 		if err := j.durable(ctx, j.pos.Next); err != nil {
 			return err
 		}
-		if err := j.move(ctx, o.next(), o.digest, o.lines[len(o.lines)-1].Time); err != nil {
+		if err := j.move(ctx, o.next(), o.digest, time.Time{}); err != nil {
 			return err
 		}
 	}

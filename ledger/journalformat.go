@@ -61,12 +61,13 @@ func (g *centreLog) journalLine(s StreamName, it item) journalLine {
 }
 
 // same tells whether two lines tell the same. What was erased since tells
-// nothing any more.
+// nothing any more. The server's time does not count: a stream that was made
+// again from its journal has the same events at other times.
 func (l journalLine) same(o journalLine) bool {
 	if l.Erased || o.Erased {
 		return l.Seq == o.Seq
 	}
-	return l.Seq == o.Seq && l.Time.Equal(o.Time) && l.Subject == o.Subject &&
+	return l.Seq == o.Seq && l.Subject == o.Subject &&
 		bytes.Equal(l.Event, o.Event) && bytes.Equal(l.Raw, o.Raw)
 }
 

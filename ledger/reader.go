@@ -26,6 +26,7 @@ type reader struct {
 	p       *puller
 	cseq    uint64    // last consumer sequence seen
 	pending uint64    // what the server had beyond the last one delivered
+	head    *nats.Msg // taken from the puller, not delivered yet
 	stash   *nats.Msg // the message behind a gap of erased ones
 	erased  uint64    // up to here missing sequences are known as erased
 }
@@ -53,11 +54,28 @@ func (r *reader) close() {
 
 // caughtUp tells that the server had nothing more when it sent the last item.
 func (r *reader) caughtUp() bool {
-	return r.stash == nil && r.p != nil && r.pending == 0 && len(r.p.ch) == 0
+	return r.stash == nil && r.p != nil && r.pending == 0 && !r.ready()
 }
 
-// ready tells that next has probably something at once.
-func (r *reader) ready() bool { return r.stash != nil || r.p != nil && len(r.p.ch) > 0 }
+// ready tells that next has something at once. Words of the server that are no
+// message of the stream are heard and do not count: to wait behind them with
+// events in hand would hold those up until the next one comes.
+func (r *reader) ready() bool {
+	for r.stash == nil && r.head == nil && r.p != nil {
+		select {
+		case m := <-r.p.ch:
+			data, err := r.p.take(m)
+			if err != nil {
+				r.close() // next opens again
+			} else if data {
+				r.head = m
+			}
+		default:
+			return false
+		}
+	}
+	return r.p != nil
+}
 
 // next waits for the next item. It repeats through faults of the server until
 // ctx ends; other errors are final.
@@ -105,6 +123,10 @@ func (r *reader) try(ctx context.Context) (item, error) {
 	for {
 		if r.stash != nil {
 			return r.deliver(ctx, r.stash)
+		}
+		if m := r.head; m != nil {
+			r.head = nil
+			return r.deliver(ctx, m)
 		}
 		if r.p.open <= readAhead/2 {
 			if err := r.p.ask(readAhead); err != nil {
@@ -167,7 +189,7 @@ func (r *reader) deliver(ctx context.Context, m *nats.Msg) (item, error) {
 // the same.
 func (r *reader) open(ctx context.Context) error {
 	c := r.l.c
-	r.stash = nil
+	r.stash, r.head = nil, nil
 	if err := r.checkPast(ctx); err != nil {
 		return err
 	}

@@ -124,6 +124,7 @@ func TestRebuildFromJournal(t *testing.T) {
 	start(t, options(o, &clock{t: noon}))
 	o.SortMany("new", 1, noon)
 	checkRegister(t, o, registered(t, o, "rpw", 11))
+	journalled(t, o) // and so does the journal
 }
 
 // What came after the last journal object is derived from manifests and

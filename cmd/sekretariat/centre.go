@@ -55,6 +55,7 @@ func (c *centreHouse) seriesIDs() []sekretariat.SeriesID {
 
 func (s *service) follow(ctx context.Context, c *centreHouse) error {
 	ix := s.indexes[c.cfg.ID]
+	ix.ShowAfter(s.objects) // a number may be shown once its entry is written
 	return s.untilDone(ctx, "index", func(ctx context.Context) error { return ix.Project(ctx, c.log, c.seriesIDs()) })
 }
 
@@ -88,7 +89,7 @@ func (s *service) overdue(ctx context.Context, c *centreHouse, p *pipeline.Pipel
 		}
 		for _, r := range rows {
 			if r.Registered.After(before) {
-				return nil // oldest first: the rest is younger
+				continue
 			}
 			if err := p.Overdue(ctx, r.Letter, r.Number); err != nil {
 				return err
