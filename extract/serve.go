@@ -102,6 +102,7 @@ func requestBody(req request, r io.Reader) (sekretariat.Body, error) {
 
 func limitSelf() error {
 	debug.SetMemoryLimit(softMemory)
+	debug.SetGCPercent(800) // what a letter leaves is small; the limit above holds for the large ones
 	for _, l := range []struct {
 		what int
 		max  uint64

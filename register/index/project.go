@@ -20,7 +20,7 @@ import (
 // waits for company. The index runs beside the hot path of a small machine.
 const (
 	batch    = 1000
-	linger   = 10 * time.Millisecond
+	linger   = 100 * time.Millisecond
 	buffered = 512 // events read ahead
 	recheck  = 30 * time.Second
 )
