@@ -75,8 +75,14 @@ func activeConfig(ctx context.Context, h *house, log ledger.Log, profile *config
 	if err != nil {
 		return nil, err
 	}
+	// The stored text was written by the program of its day; what counts is
+	// what it means to this one, which may know more settings.
+	now, err := configs.Canonical(active)
+	if err != nil {
+		return nil, err
+	}
 	active.Version = version
-	if !bytes.Equal(own, raw) {
+	if !bytes.Equal(own, now) {
 		h.log.Warn().Str("centre", string(profile.ID)).Int("version", version).
 			Msg("the profile file differs from the configuration in force, which is used; to activate the file run: sekretariat config apply")
 	}

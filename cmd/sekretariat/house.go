@@ -136,6 +136,7 @@ func (h *house) attach(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	objects, wrapped = newLagging(objects), newLagging(wrapped)
 	h.objects = objects
 	h.vault = storage.NewVault(storage.NewDirect(objects, wrapped, h.folder(folderTemp)), storage.NewKeyStore(wrapped, keys))
 	o := ledger.Options{URL: h.cfg.NATS.URL, Secrets: h.folder(folderSecrets)}
