@@ -29,22 +29,24 @@ type benchFlags struct {
 	mails, data string
 	profile     string
 	noPeer      bool
+	keep        bool
 }
 
 // benchCommand measures the intake: from a mailbox full of mail to department
 // queues, everything durable, beside mbsync with FSync copying the same mailbox
 // into files, in turn, and prints medians.
 func benchCommand(ctx context.Context, c *cli) error {
-	if c.sub != "intake" {
-		return usagef("say: sekretariat bench intake")
+	if c.sub != "intake" && c.sub != "latency" {
+		return usagef("say: sekretariat bench intake|latency")
 	}
-	f := c.flags("bench intake")
+	f := c.flags("bench " + c.sub)
 	var o benchFlags
 	f.IntVar(&o.count, "count", 5000, "messages in the mailbox")
 	f.IntVar(&o.runs, "runs", 5, "runs of each")
 	f.StringVar(&o.mails, "mails", "", "folder of .eml files to repeat (default: the sample letters)")
 	f.StringVar(&o.data, "data", "", "where the data folders of the runs go (default: the system's temporary folder)")
 	f.BoolVar(&o.noPeer, "no-peer", false, "do not run mbsync")
+	f.BoolVar(&o.keep, "keep", false, "leave the folders of the runs")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the last run of ours into this file")
 	if _, err := c.parse(f); err != nil {
 		return err
@@ -52,6 +54,9 @@ func benchCommand(ctx context.Context, c *cli) error {
 	messages, err := benchMails(o.mails)
 	if err != nil {
 		return err
+	}
+	if c.sub == "latency" {
+		return benchLatency(ctx, c, o, messages)
 	}
 	if _, err := exec.LookPath("mbsync"); err != nil && !o.noPeer {
 		return usagef("mbsync is not installed (Debian package isync); install it or give --no-peer")
@@ -188,6 +193,10 @@ func newBench(ctx context.Context, o benchFlags, messages [][]byte) (*bench, err
 
 func (b *bench) close() {
 	_ = b.dovecot.Stop()
+	if b.o.keep {
+		fmt.Fprintln(os.Stderr, "The folders of the runs are in", b.dir)
+		return
+	}
 	_ = os.RemoveAll(b.dir)
 }
 

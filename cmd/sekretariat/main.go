@@ -40,7 +40,7 @@ var commands = []command{
 	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},
 	{"register export", "--format csv|jsonl", "write the register", exportCommand},
 	{"ready", "[--url URL]", "ask a running service whether it can register; for health checks", readyCommand},
-	{"bench intake", "", "measure the intake against mbsync", benchCommand},
+	{"bench intake|latency", "", "measure the intake against mbsync, or one letter on a quiet system", benchCommand},
 	{"read-child", "", "", readChild},
 }
 
