@@ -25,9 +25,13 @@ func openDir(t testing.TB, root string) *dir.Driver {
 // openStaged opens the log in root/staging over root/objects and root/keys.
 func openStaged(t testing.TB, root string, o storage.StagedOptions) *storage.Staged {
 	t.Helper()
+	var objects storage.Store = openDir(t, filepath.Join(root, "objects"))
 	o.Keys = openDir(t, filepath.Join(root, "keys"))
+	if o.Shared {
+		objects, o.Keys = proving{objects}, proving{o.Keys}
+	}
 	o.Logger = zerolog.New(zerolog.NewTestWriter(t))
-	s, err := storage.OpenStaged(t.Context(), filepath.Join(root, "staging"), openDir(t, filepath.Join(root, "objects")), o)
+	s, err := storage.OpenStaged(t.Context(), filepath.Join(root, "staging"), objects, o)
 	if err != nil {
 		t.Fatal(err)
 	}

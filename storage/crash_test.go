@@ -12,11 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"sekretariat"
 	"sekretariat/storage"
@@ -28,7 +26,10 @@ import (
 // power: what was not synced when the process is killed is gone.
 type forgetful struct {
 	storage.Store
+	once  sync.Mutex
 	mu    sync.Mutex
+	root  string
+	at    map[string]time.Time
 	dirty map[string]sekretariat.Body // nil: deleted
 }
 
@@ -36,21 +37,38 @@ func (f *forgetful) Put(_ context.Context, key string, body sekretariat.Body) er
 	b, err := io.ReadAll(io.NewSectionReader(body, 0, body.Size()))
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dirty[key] = storage.Bytes(b)
+	f.dirty[key], f.at[key] = storage.Bytes(b), time.Now()
 	return err
+}
+
+// PutOnce decides at once what is taken, as a server does before it loses
+// power.
+func (f *forgetful) PutOnce(ctx context.Context, key string, body sekretariat.Body) error {
+	f.once.Lock()
+	defer f.once.Unlock()
+	if _, err := f.Head(ctx, key); err == nil {
+		return storage.ErrExists
+	}
+	return f.Put(ctx, key, body)
 }
 
 func (f *forgetful) Delete(_ context.Context, key string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dirty[key] = nil
+	f.dirty[key], f.at[key] = nil, time.Now()
 	return nil
 }
 
 func (f *forgetful) Get(ctx context.Context, key string) (storage.Object, error) {
 	f.mu.Lock()
 	body, ok := f.dirty[key]
+	old := time.Since(f.at[key]) >= settleTime
 	f.mu.Unlock()
+	if ok && old { // by now a server has written it
+		if err := f.Sync(ctx, nil); err != nil {
+			return nil, err
+		}
+	}
 	if !ok {
 		return f.Store.Get(ctx, key)
 	}
@@ -69,10 +87,21 @@ func (f *forgetful) Head(ctx context.Context, key string) (storage.Info, error) 
 		return storage.Info{}, err
 	}
 	defer o.Close()
-	return storage.Info{Key: key, Size: o.Size()}, nil
+	f.mu.Lock()
+	at, ok := f.at[key]
+	f.mu.Unlock()
+	if !ok {
+		return f.Store.Head(ctx, key)
+	}
+	return storage.Info{Key: key, Size: o.Size(), Modified: at}, nil
 }
 
-func (f *forgetful) Sync(ctx context.Context, _ []string) error {
+func (f *forgetful) Sync(ctx context.Context, keys []string) error {
+	for _, k := range keys {
+		if _, err := f.Head(ctx, k); err != nil {
+			return err
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key, body := range f.dirty {
@@ -81,6 +110,9 @@ func (f *forgetful) Sync(ctx context.Context, _ []string) error {
 			err = f.Store.Delete(ctx, key)
 		} else {
 			err = f.Store.Put(ctx, key, body)
+			if path := filepath.Join(f.root, key); err == nil {
+				err = os.Chtimes(path, time.Time{}, f.at[key]) // it was put then
+			}
 		}
 		if err != nil {
 			return err
@@ -90,9 +122,17 @@ func (f *forgetful) Sync(ctx context.Context, _ []string) error {
 	return f.Store.Sync(ctx, nil)
 }
 
+// settles makes a driver one whose objects are proved some time after the put.
+type settles struct{}
+
+func (settles) SettleTime() time.Duration { return settleTime }
+
+const settleTime = 50 * time.Millisecond
+
 const (
 	crashRootEnv  = "SEKRETARIAT_TEST_CRASH_ROOT"
 	crashRoundEnv = "SEKRETARIAT_TEST_CRASH_ROUND"
+	crashModeEnv  = "SEKRETARIAT_TEST_CRASH_SHARED"
 	crashWorkers  = 6
 )
 
@@ -110,17 +150,24 @@ func crashNames(round, w, n int) (sekretariat.SubmissionID, string, string) {
 	return id, storage.DerivedKey(centre, id, "o", "1"), storage.ManifestKey(centre, id)
 }
 
-func crashVault(root string) (*storage.Vault, *storage.Staged, error) {
+func crashVault(root string, shared bool) (*storage.Vault, *storage.Staged, error) {
 	var drivers [2]storage.Store
 	for i, name := range []string{"objects", "keys"} {
 		d, err := dir.Open(filepath.Join(root, name), dir.Options{})
 		if err != nil {
 			return nil, nil, err
 		}
-		drivers[i] = &forgetful{Store: d, dirty: map[string]sekretariat.Body{}}
+		f := &forgetful{Store: d, root: d.Root(), at: map[string]time.Time{}, dirty: map[string]sekretariat.Body{}}
+		drivers[i] = f
+		if shared {
+			drivers[i] = struct {
+				*forgetful
+				settles
+			}{f, settles{}}
+		}
 	}
 	s, err := storage.OpenStaged(context.Background(), filepath.Join(root, "staging"), drivers[0],
-		storage.StagedOptions{Keys: drivers[1], SegmentSize: 200 << 10, MaxPending: 4 << 20})
+		storage.StagedOptions{Keys: drivers[1], SegmentSize: 200 << 10, MaxPending: 4 << 20, Shared: shared})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,15 +182,15 @@ func crashVault(root string) (*storage.Vault, *storage.Staged, error) {
 func TestMain(m *testing.M) {
 	if root := os.Getenv(crashRootEnv); root != "" {
 		round, _ := strconv.Atoi(os.Getenv(crashRoundEnv))
-		fmt.Fprintln(os.Stderr, crashVictim(root, round))
+		fmt.Fprintln(os.Stderr, crashVictim(root, round, os.Getenv(crashModeEnv) != ""))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
 // crashVictim stores without end and says on its output what was acknowledged.
-func crashVictim(root string, round int) error {
-	v, s, err := crashVault(root)
+func crashVictim(root string, round int, shared bool) error {
+	v, s, err := crashVault(root, shared)
 	if err != nil {
 		return err
 	}
@@ -194,35 +241,43 @@ func crashStep(v *storage.Vault, s *storage.Staged, round, w, n int) error {
 // The process is killed at random, and with it everything that the driver did
 // not sync: what was acknowledged is there, whole, and in its newest state.
 func TestKilledProcessLosesNothing(t *testing.T) {
+	t.Run("single", func(t *testing.T) { killed(t, false) })
+	t.Run("shared", func(t *testing.T) { killed(t, true) })
+}
+
+func killed(t *testing.T, shared bool) {
 	root := t.TempDir()
 	if err := storage.CreateOfficeKey(filepath.Join(root, "office.key"), "first"); err != nil {
 		t.Fatal(err)
 	}
-	rounds := 6
+	rounds := 5
 	if testing.Short() {
 		rounds = 2
 	}
 	last := make([][]int, rounds) // by round and worker: the last acknowledged step
 	total := 0
 	for round := range rounds {
-		last[round] = crashRound(t, root, round, rand.New(rand.NewSource(int64(round))).Intn(400))
+		last[round] = crashRound(t, root, shared, round, rand.New(rand.NewSource(int64(round))).Intn(400))
 		for _, n := range last[round] {
 			total += n + 1
 		}
 		if t.Failed() {
 			return
 		}
-		checkCrash(t, root, last[:round+1])
+		checkCrash(t, root, shared, last[:round+1])
 	}
 	t.Logf("%d acknowledged commits, %d kills", total, rounds)
 }
 
 // crashRound runs the victim until it has acknowledged so many commits, kills
 // it, and returns the last acknowledged step of each worker.
-func crashRound(t *testing.T, root string, round, acks int) []int {
+func crashRound(t *testing.T, root string, shared bool, round, acks int) []int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), crashRootEnv+"="+root, fmt.Sprintf("%s=%d", crashRoundEnv, round))
+	if shared {
+		cmd.Env = append(cmd.Env, crashModeEnv+"=yes")
+	}
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
@@ -253,9 +308,9 @@ func crashRound(t *testing.T, root string, round, acks int) []int {
 	return last
 }
 
-func checkCrash(t *testing.T, root string, last [][]int) {
+func checkCrash(t *testing.T, root string, shared bool, last [][]int) {
 	t.Helper()
-	v, s, err := crashVault(root)
+	v, s, err := crashVault(root, shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,142 +345,4 @@ func checkCrash(t *testing.T, root string, last [][]int) {
 			t.Errorf("worker %d: a deleted mark is back: %v", w, err)
 		}
 	}
-}
-
-// smallDisk mounts a file system of the given size.
-func smallDisk(t *testing.T, size string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "disk")
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("sekretariat-test", path, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("a small tmpfs cannot be mounted here (%v): run as root to test a full disk", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(path, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return path
-}
-
-// fill takes all the space that is left, but for spare octets.
-func fill(t *testing.T, path string) (free func()) {
-	t.Helper()
-	name := filepath.Join(path, "ballast")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for size := 1 << 16; size > 0; {
-		if n, err := f.Write(make([]byte, size)); err != nil {
-			size = min(n, size/2)
-		}
-	}
-	return func() {
-		if err := os.Remove(name); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// The disk of the staging log is full: puts fail and say so, and succeed when
-// there is room again; nothing acknowledged is lost.
-func TestFullStagingDisk(t *testing.T) {
-	disk := smallDisk(t, "3m")
-	root := t.TempDir()
-	driver := openDir(t, filepath.Join(root, "objects"))
-	open := func() *opened {
-		g := &gate{Store: driver}
-		s, err := storage.OpenStaged(t.Context(), filepath.Join(disk, "staging"), g, storage.StagedOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &opened{s, g, root}
-	}
-	s := open()
-	defer func() { _ = s.abandon() }()
-	s.gate.shut.Store(true)
-	acked := map[string]string{}
-	put := func(i, size int) error {
-		key, content := fmt.Sprintf("a/%d", i), string(storetest.Content(int64(i), size))
-		err := s.PutAll(t.Context(), []storage.Item{item(key, content), once(key+".once", content)})
-		if err == nil {
-			acked[key], acked[key+".once"] = content, content
-		}
-		return err
-	}
-	var err error
-	i := 0
-	for ; err == nil && i < 1000; i++ {
-		err = put(i, 5000+i)
-	}
-	if !errors.Is(err, unix.ENOSPC) {
-		t.Fatalf("the disk did not fill: %v", err)
-	}
-	free := fill(t, disk)
-	for range 3 {
-		if err := put(i, 70_000); !errors.Is(err, unix.ENOSPC) {
-			t.Errorf("small put on a full disk: %v", err)
-		}
-		if err := put(i, 2<<20); !errors.Is(err, unix.ENOSPC) {
-			t.Errorf("large put on a full disk: %v", err)
-		}
-	}
-	free()
-	s.gate.shut.Store(false)
-	if err := put(i, 100); err != nil {
-		t.Errorf("put after room was made: %v", err)
-	}
-	want(t, s, acked)
-	s.gate.shut.Store(true)
-	if err := put(i+1, 100); err != nil {
-		t.Errorf("second put after room was made: %v", err)
-	}
-	_ = s.abandon()
-	s = open()
-	want(t, s, acked)
-}
-
-// The disk of the objects is full: puts succeed, wait in the log, and arrive
-// when there is room again.
-func TestFullObjectDisk(t *testing.T) {
-	disk := smallDisk(t, "2m")
-	root := t.TempDir()
-	driver := openDirAt(t, filepath.Join(disk, "objects"))
-	defer driver.Close()
-	s := mustOpen(t, root, driver, storage.StagedOptions{})
-	free := fill(t, disk)
-	all := map[string]string{}
-	for i := range 10 {
-		key, content := fmt.Sprintf("a/%d", i), string(storetest.Content(int64(i), 50_000))
-		if err := s.PutAll(t.Context(), []storage.Item{once(key, content)}); err != nil {
-			t.Fatal(err)
-		}
-		all[key] = content
-	}
-	want(t, s, all)
-	if n, _ := s.Pending(); n == 0 {
-		t.Fatal("nothing waits: the disk was not full")
-	}
-	free()
-	drained(t, s)
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	want(t, driver, all)
-	if left, _ := filepath.Glob(filepath.Join(disk, "objects", ".tmp", "*")); len(left) != 0 {
-		t.Errorf("left: %s", strings.Join(left, " "))
-	}
-}
-
-func openDirAt(t *testing.T, root string) *dir.Driver {
-	t.Helper()
-	d, err := dir.Open(root, dir.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }

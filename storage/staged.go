@@ -103,6 +103,18 @@ func (o *StagedOptions) defaults() {
 // something only that long after the put (s3: many servers do not fsync).
 type settler interface{ SettleTime() time.Duration }
 
+// tokenPutter is a driver that writes into each object which put it was. So a
+// put can be repeated, and an object that is there can be told from an older
+// or newer one. Tokens sort by the time of the put.
+type tokenPutter interface {
+	PutAs(ctx context.Context, key string, body sekretariat.Body, token string) error
+	PutOnceAs(ctx context.Context, key string, body sekretariat.Body, token string) error
+	// Prove returns nil if the object under key is whole and was written by
+	// the put that token names or a later one; ErrNotFound or ErrDamaged if
+	// that put must be repeated.
+	Prove(ctx context.Context, key, token string) error
+}
+
 // filePutter is a driver that can take over a finished file.
 type filePutter interface {
 	PutFile(ctx context.Context, key, path string) error
@@ -198,7 +210,10 @@ func (s *Staged) start(ctx context.Context) error {
 	}
 	go s.writer.run()
 	go s.keeper.run()
-	return s.replay(ctx, files, done)
+	if err := s.replay(ctx, files, done); err != nil || !s.o.Shared {
+		return err
+	}
+	return s.keeper.restore(ctx, done)
 }
 
 // lockFolder takes the folder for this process; the lock ends with it.

@@ -12,6 +12,9 @@ import (
 // keeperTick is how often the keeper looks at the log.
 const keeperTick = time.Second
 
+// keeperRest is how long the keeper rests when the store is away.
+const keeperRest = 10 * time.Second
+
 // keeper removes log files once the driver has their objects safely.
 type keeper struct {
 	s       *Staged
@@ -54,6 +57,7 @@ func (k *keeper) wake() {
 
 func (k *keeper) run() {
 	defer close(k.done)
+	var rest time.Time
 	tick := time.NewTicker(keeperTick)
 	defer tick.Stop()
 	for {
@@ -67,7 +71,11 @@ func (k *keeper) run() {
 			default:
 			}
 		}
+		if time.Now().Before(rest) {
+			continue
+		}
 		if err := k.trim(k.s.stop); err != nil && k.s.stop.Err() == nil {
+			rest = time.Now().Add(keeperRest)
 			k.s.log.Warn().Err(err).Msg("staging log cannot be trimmed yet")
 		}
 	}

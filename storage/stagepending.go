@@ -200,6 +200,9 @@ func (s *Staged) deliver(e *entry) error {
 		return err
 	}
 	defer body.Close()
+	if d, ok := d.(tokenPutter); ok {
+		return d.PutAs(s.stop, e.Key, body, e.token())
+	}
 	return d.Put(s.stop, e.Key, body)
 }
 

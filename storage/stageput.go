@@ -108,7 +108,7 @@ func (s *Staged) newGroup(ops []change) (*group, error) {
 	if len(ops) > maxGroup {
 		return nil, fmt.Errorf("group of %d objects: at most %d: %w", len(ops), maxGroup, ErrTooLarge)
 	}
-	g := &group{id: rand.Uint64(), result: make(chan error, 1), keys: make([]tkey, 0, len(ops))}
+	g := &group{id: newGroupID(), result: make(chan error, 1), keys: make([]tkey, 0, len(ops))}
 	for _, c := range ops {
 		if err := ValidKey(c.key); err != nil {
 			return nil, err
@@ -122,6 +122,25 @@ func (s *Staged) newGroup(ops []change) (*group, error) {
 	g.keys = slices.Compact(g.keys)
 	return g, nil
 }
+
+// newGroupID names a group for ever: microseconds since 1970 in the upper 52
+// bits, chance in the lower 12. Ids sort by time between processes, as far as
+// their clocks agree.
+func newGroupID() uint64 { return uint64(time.Now().UnixMicro())<<12 | rand.Uint64N(1<<12) }
+
+// groupTime is the time in a group's id.
+func groupTime(id uint64) time.Time { return time.UnixMicro(int64(id >> 12)) }
+
+// NewPutToken names a put that no staging log made.
+func NewPutToken() string { return putToken(newGroupID(), rand.Uint64(), 0) }
+
+// putToken names a put for ever: its group, the salt of its segment, its place
+// in the group.
+func putToken(group, salt uint64, index uint16) string {
+	return fmt.Sprintf("%016x-%016x.%04d", group, salt, index)
+}
+
+func (e *entry) token() string { return putToken(e.Group, e.segment.salt, e.Index) }
 
 func compareKeys(a, b tkey) int {
 	return cmp.Or(cmp.Compare(a.t, b.t), cmp.Compare(a.key, b.key))

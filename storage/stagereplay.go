@@ -117,7 +117,7 @@ func readHeader(path string) (*logFile, error) {
 	if l.header, err = parseSegmentHeader(b[:n]); err != nil {
 		return l, err
 	}
-	l.id, l.path = l.header.ID, path
+	l.id, l.salt, l.path = l.header.ID, l.header.Salt, path
 	if filepath.Base(path) != segmentName(l.id) {
 		return l, fmt.Errorf("it holds segment %d: %w", l.id, errNoSegment)
 	}
@@ -201,8 +201,14 @@ func (s *Staged) replaySegment(ctx context.Context, f *logFile, done map[uint64]
 	defer file.Close()
 	var g *group
 	_, err = s.scanSegment(f, true, func(r found) error {
-		if _, known := done[r.Group]; r.Op == opDone || (known && s.o.Shared) {
-			return nil // the keeper looks whether the driver still has it
+		n, known := done[r.Group]
+		if known && n < int(r.Count) {
+			s.mu.Lock()
+			f.refuse(r.Group, n)
+			s.mu.Unlock()
+		}
+		if r.Op == opDone || (known && (s.o.Shared || int(r.Index) >= n)) {
+			return nil // in shared mode the keeper looks whether the driver still has it
 		}
 		if r.Index == 0 {
 			g = &group{id: r.Group, result: make(chan error, 1)}
@@ -218,12 +224,20 @@ func (s *Staged) replaySegment(ctx context.Context, f *logFile, done map[uint64]
 		}
 		g.entries = append(g.entries, e)
 		g.cost += e.cost
-		if len(g.entries) < int(r.Count) {
+		if count := min(int(r.Count), doneOr(done, r)); len(g.entries) < count {
 			return nil
 		}
 		return s.replayGroup(ctx, g)
 	})
 	return err
+}
+
+// doneOr is how many objects of the record's group the driver is to have.
+func doneOr(done map[uint64]int, r found) int {
+	if n, known := done[r.Group]; known {
+		return n
+	}
+	return int(r.Count)
 }
 
 func (s *Staged) replayGroup(ctx context.Context, g *group) error {

@@ -10,12 +10,6 @@ import (
 	"sekretariat"
 )
 
-// oncePutter is a driver whose PutOnce can be repeated: it recognises by the
-// token an object that an earlier attempt of the same put has written.
-type oncePutter interface {
-	PutOnceAs(ctx context.Context, key string, body sekretariat.Body, token string) error
-}
-
 // apply brings one group to the driver in shared mode, where the driver alone
 // decides whether a key is free.
 func (s *Staged) apply(g *group) {
@@ -30,6 +24,9 @@ func (s *Staged) apply(g *group) {
 	case <-s.stop.Done():
 	}
 	s.mu.Lock()
+	if n < len(g.entries) {
+		g.entries[0].segment.refuse(g.id, n)
+	}
 	for _, e := range g.entries {
 		s.settled(e)
 	}
@@ -63,8 +60,8 @@ func (s *Staged) deliverShared(e *entry) error {
 	}
 	defer body.Close()
 	d := s.drivers[e.Target]
-	if d, ok := d.(oncePutter); ok {
-		return d.PutOnceAs(s.stop, e.Key, body, fmt.Sprintf("%016x.%d", e.Group, e.Index))
+	if d, ok := d.(tokenPutter); ok {
+		return d.PutOnceAs(s.stop, e.Key, body, e.token())
 	}
 	err = d.PutOnce(s.stop, e.Key, body)
 	if errors.Is(err, ErrExists) && e.repeated && sameAt(s.stop, d, e.Key, body) {

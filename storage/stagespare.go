@@ -3,9 +3,9 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +22,12 @@ const (
 	// enough to be worth a spare.
 	spareAfter = 1 << 20
 )
+
+// spareName is a name that no spare has: segment ids begin anew when the log
+// was empty.
+func (k *keeper) spareName() string {
+	return filepath.Join(k.s.folder, fmt.Sprintf("%s%016x.seg", sparePrefix, rand.Uint64()))
+}
 
 // takeSpare returns the path of a spare, or "".
 func (k *keeper) takeSpare() string {
@@ -54,7 +60,7 @@ func (k *keeper) recycle(seg *segment) (bool, error) {
 	if len(k.spares) >= maxSpares {
 		return false, nil
 	}
-	path := filepath.Join(k.s.folder, fmt.Sprintf("%s%016x.seg", sparePrefix, seg.id))
+	path := k.spareName()
 	if err := os.Rename(seg.path, path); err != nil {
 		return false, err
 	}
@@ -77,7 +83,7 @@ func (k *keeper) wantSpare() {
 
 func (k *keeper) prepare() {
 	defer k.helpers.Done()
-	path := filepath.Join(k.s.folder, sparePrefix+"0.seg")
+	path := k.spareName()
 	err := k.writeSpare(path)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -124,15 +130,13 @@ func (k *keeper) findSpares() error {
 	if err != nil {
 		return err
 	}
-	slices.Reverse(entries)
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), sparePrefix) {
 			continue
 		}
 		path := filepath.Join(k.s.folder, e.Name())
 		info, err := e.Info()
-		// The file of an unfinished preparation has a name of its own.
-		if err == nil && len(k.spares) < maxSpares && info.Size() >= k.s.o.SegmentSize/2 && e.Name() != sparePrefix+"0.seg" {
+		if err == nil && len(k.spares) < maxSpares && info.Size() >= k.s.o.SegmentSize/2 {
 			k.spares = append(k.spares, path)
 			continue
 		}

@@ -22,6 +22,7 @@ const flushBytes = 4 << 20
 // segment is one file of the log.
 type segment struct {
 	id     uint64
+	salt   uint64
 	path   string
 	length int64        // valid octets; changes only under the writer until closed
 	open   atomic.Int64 // objects that the driver does not have yet
@@ -31,6 +32,17 @@ type segment struct {
 	// entries is how many objects it holds; under Staged.mu until closed.
 	entries int
 	damaged bool // to be set aside, not deleted
+	// partial tells how many objects of a group were taken, of which the
+	// driver refused one; under Staged.mu.
+	partial map[uint64]int
+}
+
+// refuse notes that only the first n objects of a group were taken.
+func (seg *segment) refuse(id uint64, n int) {
+	if seg.partial == nil {
+		seg.partial = map[uint64]int{}
+	}
+	seg.partial[id] = n
 }
 
 // logWriter appends groups to the log. One goroutine writes and flushes; all
@@ -151,11 +163,16 @@ func (w *logWriter) ready() error {
 	path := filepath.Join(w.s.folder, segmentName(h.ID))
 	spare := w.s.keeper.takeSpare()
 	f, err := createSegment(path, spare, h)
+	if err != nil && spare != "" {
+		w.s.log.Warn().Err(err).Msg("cannot use a spare staging segment; the log works on without")
+		spare = ""
+		f, err = createSegment(path, spare, h)
+	}
 	if err != nil {
 		return fmt.Errorf("begin staging segment: %w", err)
 	}
 	w.f, w.salt, w.lastID, w.growing = f, h.Salt, h.ID, spare == ""
-	w.seg = &segment{id: h.ID, path: path, length: segmentHeaderSize, opened: w.s.o.Clock()}
+	w.seg = &segment{id: h.ID, salt: h.Salt, path: path, length: segmentHeaderSize, opened: w.s.o.Clock()}
 	w.s.keeper.add(w.seg)
 	return nil
 }

@@ -136,20 +136,38 @@ func (d *Driver) Sync(ctx context.Context, keys []string) error {
 }
 
 func (d *Driver) readBack(ctx context.Context, key string) error {
+	_, err := d.whole(ctx, key)
+	return err
+}
+
+// whole reads an object to its end, compares it with the digest it was put
+// with, and returns its token.
+func (d *Driver) whole(ctx context.Context, key string) (token string, err error) {
 	if err := storage.ValidKey(key); err != nil {
-		return err
+		return "", err
 	}
 	body, info, _, err := d.core.GetObject(ctx, d.bucket, key, minio.GetObjectOptions{})
 	if err != nil {
-		return wrap("read back", key, err)
+		return "", wrap("read back", key, err)
 	}
 	defer body.Close()
 	sum, err := digest(ctx, body, info.Size)
 	if err != nil {
-		return fmt.Errorf("read back %s: %w", key, err)
+		return "", fmt.Errorf("read back %s: %w", key, err)
 	}
 	if want := info.UserMetadata[metaDigest]; want != hex.EncodeToString(sum) {
-		return fmt.Errorf("read back %s: digest %x, put with %q: %w", key, sum, want, storage.ErrDamaged)
+		return "", fmt.Errorf("read back %s: digest %x, put with %q: %w", key, sum, want, storage.ErrDamaged)
 	}
-	return nil
+	return info.UserMetadata[metaToken], nil
+}
+
+// Prove returns nil if the object under key is whole and was written by the
+// put that token names, or a later one. A server that lost power may come back
+// with an older object: that is ErrDamaged, like any other change.
+func (d *Driver) Prove(ctx context.Context, key, token string) error {
+	got, err := d.whole(ctx, key)
+	if err == nil && got < token {
+		err = fmt.Errorf("read back %s: it holds the older put %q: %w", key, got, storage.ErrDamaged)
+	}
+	return err
 }

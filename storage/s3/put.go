@@ -25,43 +25,56 @@ const (
 
 // Put implements storage.Store.
 func (d *Driver) Put(ctx context.Context, key string, body sekretariat.Body) error {
-	return d.put(ctx, key, body, token(), false)
+	return d.put(ctx, key, body, storage.NewPutToken(), false)
+}
+
+// PutAs is Put with the token that Prove asks for.
+func (d *Driver) PutAs(ctx context.Context, key string, body sekretariat.Body, token string) error {
+	return d.put(ctx, key, body, token, false)
 }
 
 // PutOnce implements storage.Store.
 func (d *Driver) PutOnce(ctx context.Context, key string, body sekretariat.Body) error {
-	return d.PutOnceAs(ctx, key, body, token())
+	return d.PutOnceAs(ctx, key, body, storage.NewPutToken())
 }
 
 // conflicts is how often a put is repeated that ran into another one in flight
 // (409, which Amazon answers instead of deciding).
 const conflicts = 20
 
+// lookFirst is the size from which a body is not sent on the off chance.
+const lookFirst = 1 << 20
+
 // PutOnceAs is PutOnce that can be repeated with the same token: an object
 // that carries the token is our own, from an attempt whose answer was lost.
 func (d *Driver) PutOnceAs(ctx context.Context, key string, body sekretariat.Body, token string) error {
+	if err := storage.ValidKey(key); err != nil {
+		return err
+	}
 	for attempt := 0; ; attempt++ {
-		err := d.put(ctx, key, body, token, true)
-		busy := answer(err).StatusCode == http.StatusConflict
-		if err == nil || (!busy && !errors.Is(err, storage.ErrExists)) {
-			return err
-		}
-		if !busy {
-			mine, there, herr := d.mine(ctx, key, token)
-			if herr != nil {
-				return fmt.Errorf("put %s: is it ours? %w", key, herr)
-			}
-			if mine {
+		var err error
+		if body.Size() < lookFirst || attempt > 0 {
+			if err = d.put(ctx, key, body, token, true); err == nil {
 				return nil
 			}
-			if there {
-				return err
-			}
-			// Deleted meanwhile: free again.
 		}
-		if attempt == conflicts {
+		// A refusal, or no answer at all: a server that refuses a large body
+		// hangs up in the middle of it.
+		mine, there, herr := d.mine(ctx, key, token)
+		busy := answer(err).StatusCode == http.StatusConflict
+		switch {
+		case herr != nil:
+			return errors.Join(err, fmt.Errorf("put %s: look whose it is: %w", key, herr))
+		case mine:
+			return nil
+		case there:
+			return fmt.Errorf("put %s: %w", key, storage.ErrExists)
+		case attempt == conflicts || (err != nil && !busy && !errors.Is(err, storage.ErrExists)):
 			return err
+		case err == nil:
+			continue // it is free: send it
 		}
+		// In conflict with another put, or deleted meanwhile: free again.
 		select {
 		case <-time.After(time.Duration(attempt+1) * 10 * time.Millisecond):
 		case <-ctx.Done():

@@ -8,10 +8,8 @@ package s3
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -134,7 +132,7 @@ var ErrUnconditional = errors.New("the server ignores conditional puts (If-None-
 
 // probe puts one object twice with the condition that it is not there.
 func (d *Driver) probe(ctx context.Context) error {
-	key := "probe/" + token()
+	key := "probe/" + storage.NewPutToken()
 	if err := d.PutOnce(ctx, key, storage.Bytes([]byte("first"))); err != nil {
 		return fmt.Errorf("try a conditional put: %w", err)
 	}
@@ -146,13 +144,6 @@ func (d *Driver) probe(ctx context.Context) error {
 		return errors.Join(ErrUnconditional, err)
 	}
 	return nil
-}
-
-// token names one put for ever.
-func token() string {
-	b := make([]byte, 16)
-	rand.Read(b)
-	return hex.EncodeToString(b)
 }
 
 // SettleTime is how long after its put an object is read back.

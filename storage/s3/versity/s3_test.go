@@ -164,6 +164,35 @@ func TestPutOnceCanBeRepeatedByItsToken(t *testing.T) {
 	}
 }
 
+// A server that comes back with an older object has lost the newer one.
+func TestProveTellsOlderFromNewer(t *testing.T) {
+	d := open(t, options(Start(t, false)))
+	older, newer := storage.NewPutToken(), storage.NewPutToken()
+	if older > newer {
+		older, newer = newer, older
+	}
+	put := func(token string) {
+		t.Helper()
+		if err := d.PutAs(t.Context(), "a/x", storage.Bytes([]byte(token)), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(older)
+	if err := d.Prove(t.Context(), "a/x", older); err != nil {
+		t.Errorf("what was put: %v", err)
+	}
+	if err := d.Prove(t.Context(), "a/x", newer); !errors.Is(err, storage.ErrDamaged) {
+		t.Errorf("an older object: %v", err)
+	}
+	put(newer)
+	if err := d.Prove(t.Context(), "a/x", older); err != nil {
+		t.Errorf("a newer object: %v", err)
+	}
+	if err := d.Prove(t.Context(), "a/y", older); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("no object: %v", err)
+	}
+}
+
 // The server is killed while objects are put, and comes back: every call
 // succeeds, and the keeper restores what is taken away behind its back.
 func TestServerAwayAndBack(t *testing.T) {
