@@ -52,7 +52,7 @@ func latestConfig(ctx context.Context, store storage.Store, c sekretariat.Centre
 
 // activeConfig returns the configuration in force. On the first start it is the
 // profile; later a profile that was edited takes effect by `config apply`.
-func activeConfig(ctx context.Context, h *house, log ledger.Log, profile *configs.Centre) (*configs.Centre, error) {
+func activeConfig(ctx context.Context, h *house, profile *configs.Centre) (*configs.Centre, error) {
 	version, raw, err := latestConfig(ctx, h.objects, profile.ID)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func activeConfig(ctx context.Context, h *house, log ledger.Log, profile *config
 		h.log.Warn().Str("centre", string(profile.ID)).Int("version", version).
 			Msg("the profile file differs from the configuration in force, which is used; to activate the file run: sekretariat config apply")
 	}
-	return active, announceConfig(ctx, log, profile.ID, version, raw)
+	return active, nil
 }
 
 // applyConfig stores the profile as the next version, unless it is in force
@@ -110,6 +110,16 @@ func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *co
 		return 0, false, err
 	}
 	return version, true, announceConfig(ctx, centre.log, profile.ID, version, own)
+}
+
+// announce writes the event that activates the configuration in force. Only a
+// service does so, not a command that may be there to bring the events back.
+func (h *house) announce(ctx context.Context, c *centreHouse) error {
+	version, raw, err := latestConfig(ctx, h.objects, c.cfg.ID)
+	if err != nil {
+		return err
+	}
+	return announceConfig(ctx, c.log, c.cfg.ID, version, raw)
 }
 
 // announceConfig writes the event that activates a version, once: a start that

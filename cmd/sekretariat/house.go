@@ -193,7 +193,7 @@ func (h *house) openCentre(ctx context.Context, profile *configs.Centre) (*centr
 	if err != nil {
 		return nil, err
 	}
-	c, err := activeConfig(ctx, h, log, profile)
+	c, err := activeConfig(ctx, h, profile)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}

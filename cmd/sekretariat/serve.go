@@ -214,7 +214,7 @@ func (s *service) work(ctx context.Context) error {
 	for _, ch := range s.channels {
 		g.Go(func() error { return s.runChannel(run, ch) })
 	}
-	if err := s.listen(run, g); err != nil {
+	if err := s.open(run, g); err != nil {
 		stop()
 		return errors.Join(err, g.Wait())
 	}
@@ -228,6 +228,16 @@ func (s *service) work(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// open says what the service runs with and opens its doors.
+func (s *service) open(ctx context.Context, g *errgroup.Group) error {
+	for _, c := range s.centres {
+		if err := s.announce(ctx, c); err != nil {
+			return fmt.Errorf("centre %s: announce the configuration: %w", c.cfg.ID, err)
+		}
+	}
+	return s.listen(ctx, g)
 }
 
 // writeJournal copies one stream into objects until ctx ends.
