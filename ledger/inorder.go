@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sekretariat"
@@ -75,21 +76,74 @@ func (g *centreLog) inOrder(ctx context.Context, s StreamName, group, cursor str
 		return err
 	}
 	defer r.close()
-	for {
-		run, err := g.run(ctx, r, s, group, most)
-		if err != nil {
-			return err
+	work, saver := g.l.saveCursor(ctx, cursor, pos, rev)
+	for err == nil {
+		var run []Stored
+		if run, err = g.run(work, r, s, group, most); err == nil && len(run) > 0 {
+			err = g.handleRun(work, cursor, run, h)
 		}
-		if len(run) > 0 {
-			if err := g.handleRun(ctx, cursor, run, h); err != nil {
-				return err
-			}
-		}
-		rev, err = g.l.kvPut(ctx, bucketCursors, cursor, strconv.AppendUint(nil, r.pos, 10), rev)
-		if err != nil {
-			return err
+		if err == nil {
+			saver.pos.Store(r.pos)
 		}
 	}
+	saver.stop()
+	if ctx.Err() == nil && work.Err() != nil {
+		return context.Cause(work)
+	}
+	return err
+}
+
+// cursorAge is how old a saved cursor may be. What came after it is handled
+// again by a successor, which every handler must bear anyway; saving it after
+// each run would cost a flush of the disk each time.
+const cursorAge = 500 * time.Millisecond
+
+// cursorSaver saves a cursor now and then.
+type cursorSaver struct {
+	pos  atomic.Uint64
+	end  context.CancelFunc
+	done chan struct{}
+}
+
+// saveCursor starts a saver. The context that it returns ends with the cause
+// when the cursor cannot be saved: somebody else has taken over.
+func (l *Ledger) saveCursor(ctx context.Context, name string, pos, rev uint64) (context.Context, *cursorSaver) {
+	work, fail := context.WithCancelCause(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	s := &cursorSaver{end: end, done: make(chan struct{})}
+	s.pos.Store(pos)
+	go func() {
+		defer close(s.done)
+		defer fail(nil)
+		for saved := pos; ; {
+			timer := time.NewTimer(cursorAge)
+			select {
+			case <-timer.C:
+			case <-life.Done():
+			}
+			timer.Stop()
+			if now := s.pos.Load(); now != saved {
+				save, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+				next, err := l.kvPut(save, bucketCursors, name, strconv.AppendUint(nil, now, 10), rev)
+				cancel()
+				if err != nil {
+					fail(fmt.Errorf("save cursor %s: %w", name, err))
+					return
+				}
+				saved, rev = now, next
+			}
+			if life.Err() != nil {
+				return
+			}
+		}
+	}()
+	return work, s
+}
+
+// stop saves once more and ends the saver.
+func (s *cursorSaver) stop() {
+	s.end()
+	<-s.done
 }
 
 // position reads a cursor that holds a sequence; 0 if there is none.

@@ -63,6 +63,10 @@ type StagedOptions struct {
 	// MaxPending is how many octets may wait in memory for the driver before
 	// puts block, 1 KiB per object included; default 64 MiB.
 	MaxPending int64
+	// Calm: while puts follow each other more closely than this, and less than
+	// half of MaxPending waits, objects stay in the log (10 s at most), and the
+	// driver gets them afterwards; 0 = at once. Not for Shared stores.
+	Calm time.Duration
 	// Workers is how many puts reach the driver at a time; default 4, or 32 if
 	// Shared.
 	Workers int
@@ -138,6 +142,7 @@ type Staged struct {
 	reserved map[tkey]chan struct{} // keys of groups on their way into the log
 	pending  map[tkey]*waiting      // what the driver does not have yet
 	queue    []*waiting
+	lastPut  time.Time     // when a group was last accepted
 	fresh    map[tkey]bool // keys logged while the keeper repairs, else nil
 	items    int           // not yet at the driver
 	bytes    int64

@@ -17,7 +17,8 @@ import (
 // waiting is a key whose newest object the driver does not have yet.
 type waiting struct {
 	cur    *entry
-	moving *entry // what a worker is putting; it may be older than cur
+	since  time.Time // when the key began to wait
+	moving *entry    // what a worker is putting; it may be older than cur
 }
 
 // accept hands durable groups on: from here on they are never lost.
@@ -42,6 +43,7 @@ func (s *Staged) accept(groups []*group, seg *segment) {
 
 // admit gives a group to the workers. s.mu is held.
 func (s *Staged) admit(g *group) {
+	s.lastPut = time.Now()
 	s.items += len(g.entries)
 	s.bytes += g.cost
 	for _, e := range g.entries {
@@ -63,7 +65,7 @@ func (s *Staged) admit(g *group) {
 func (s *Staged) enqueue(e *entry) {
 	w := s.pending[e.tkey()]
 	if w == nil {
-		w = &waiting{cur: e}
+		w = &waiting{cur: e, since: s.lastPut}
 		s.pending[e.tkey()] = w
 		s.queue = append(s.queue, w)
 		return
@@ -121,6 +123,11 @@ func (s *Staged) next() (*waiting, *group) {
 		switch {
 		case s.stop.Err() != nil:
 			return nil, nil
+		case len(s.queue) > 0 && s.busy():
+			s.mu.Unlock()
+			s.pause()
+			s.mu.Lock()
+			continue
 		case len(s.queue) > 0:
 			w := s.queue[0]
 			s.queue[0] = nil
@@ -134,6 +141,25 @@ func (s *Staged) next() (*waiting, *group) {
 			return nil, g
 		}
 		s.work.Wait()
+	}
+}
+
+// longestDelay is how long objects may wait for a calm moment.
+const longestDelay = 10 * time.Second
+
+// busy tells whether the driver should leave processor and disk to those who
+// wait for the log: puts follow each other closely, there is room, and nothing
+// waits for long. s.mu is held.
+func (s *Staged) busy() bool {
+	now := time.Now()
+	return s.o.Calm > 0 && !s.closing && s.bytes < s.o.MaxPending/2 && now.Sub(s.lastPut) < s.o.Calm && now.Sub(s.queue[0].since) < longestDelay
+}
+
+// pause waits a moment, or until the store stops.
+func (s *Staged) pause() {
+	select {
+	case <-time.After(10 * time.Millisecond):
+	case <-s.stop.Done():
 	}
 }
 

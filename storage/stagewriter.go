@@ -63,6 +63,7 @@ type logWriter struct {
 	frame   []byte
 	batch   []*group
 	marks   []*group
+	flushed time.Time // when the last flush ended
 }
 
 // logEnd is where a log ends: the last segment's id and valid length.
@@ -119,17 +120,35 @@ func (w *logWriter) close() {
 	<-w.ended
 }
 
+// How long a group waits for company, and since when the last flush must have
+// ended for it to go alone: on a quiet system nobody waits, under backlog a
+// flush serves many.
+const (
+	company = 3 * time.Millisecond
+	quiet   = 10 * time.Millisecond
+)
+
+// gather collects the groups that are there, and under backlog those that come
+// within a moment.
 func (w *logWriter) gather(first *group) {
 	w.batch = append(w.batch[:0], first)
-	size := len(first.buf)
-	for size < flushBytes {
+	var enough <-chan time.Time
+	if time.Since(w.flushed) < quiet {
+		enough = time.After(company)
+	}
+	for size := len(first.buf); size < flushBytes; {
+		if enough == nil && len(w.in) == 0 && len(w.done) == 0 {
+			return
+		}
 		select {
 		case g := <-w.in:
 			w.batch = append(w.batch, g)
 			size += len(g.buf)
 		case g := <-w.done:
 			w.marks = append(w.marks, g)
-		default:
+		case <-enough:
+			enough = nil
+		case <-w.quit:
 			return
 		}
 	}
@@ -148,6 +167,7 @@ func (w *logWriter) flush() {
 		}
 		return
 	}
+	w.flushed = time.Now()
 	w.s.accept(w.batch, w.seg)
 }
 

@@ -90,7 +90,7 @@ func (h *house) open(ctx context.Context) error {
 		return err
 	}
 	h.staged, err = storage.OpenStaged(ctx, h.folder(folderStaging), objects, storage.StagedOptions{
-		Keys: wrapped, Shared: shared, Logger: h.log.With().Str("room", "storage").Logger(),
+		Keys: wrapped, Shared: shared, Calm: calm, MaxPending: maxPending, Logger: h.log.With().Str("room", "storage").Logger(),
 	})
 	if err != nil {
 		return fmt.Errorf("staging log: %w", err)
@@ -255,6 +255,13 @@ func (h *house) takeFolder() error {
 	h.lock = f
 	return nil
 }
+
+// How the staging log shares the machine with the rest: a burst is first made
+// durable and worked on, its files are written when it calms down.
+const (
+	calm       = 100 * time.Millisecond
+	maxPending = 96 << 20 // octets
+)
 
 // closeTime bounds how long a clean stop waits for the last objects.
 const closeTime = 30 * time.Second
