@@ -32,7 +32,7 @@ const (
 // Basis says what the day of receipt (data wpływu) rests on.
 type Basis string
 
-// The bases of the day of receipt, by channel (reference: rule P2).
+// The bases of the day of receipt, by channel (rule P2).
 const (
 	BasisServerArrival Basis = "server-arrival" // e-mail: INTERNALDATE at first sighting
 	BasisUPP           Basis = "upp"            // ePUAP: date of the UPP

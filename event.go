@@ -14,23 +14,22 @@ type EventType string
 // The events. On which stream each one is written, and by whom, stands in
 // docs/flow.md; the data types below are in the same order.
 const (
-	EventArrived    EventType = "arrived.v1"     // INTAKE, receiver
-	EventSorted     EventType = "sorted.v1"      // LETTER, sorter
-	EventReleased   EventType = "released.v1"    // LETTER, clerk: "to jest pismo"
-	EventSplit      EventType = "split.v1"       // LETTER, clerk: further letters split off
-	EventCancelled  EventType = "cancelled.v1"   // LETTER, clerk: entry cancelled with a reason
-	EventRegistered EventType = "registered.v1"  // REGISTER, registrar
-	EventRead       EventType = "read.v1"        // LETTER, reader
-	EventRouted     EventType = "routed.v1"      // LETTER, router or clerk (re-routing)
-	EventTaken      EventType = "taken.v1"       // LETTER, department
-	EventHandedBack EventType = "handed-back.v1" // LETTER, department
-	EventDone       EventType = "done.v1"        // LETTER, department
-	EventFailed     EventType = "failed.v1"      // LETTER, any worker: a step failed for good
-	EventQueued     EventType = "queued.v1"      // QUEUE, deliverer
-	EventWithdrawn  EventType = "withdrawn.v1"   // QUEUE, deliverer
-	EventSeen       EventType = "seen.v1"        // AUDIT, receiver: the same delivery again
-	EventConfigured EventType = "configured.v1"  // AUDIT, a configuration version became active
-	EventAccess     EventType = "access.v1"      // AUDIT: who fetched what, or was refused
+	EventArrived    EventType = "arrived.v1"    // INTAKE, receiver
+	EventSorted     EventType = "sorted.v1"     // LETTER, sorter
+	EventReleased   EventType = "released.v1"   // LETTER, clerk: "to jest pismo"
+	EventSplit      EventType = "split.v1"      // LETTER, clerk: further letters split off
+	EventCancelled  EventType = "cancelled.v1"  // LETTER, clerk: entry cancelled with a reason
+	EventRegistered EventType = "registered.v1" // REGISTER, registrar
+	EventRead       EventType = "read.v1"       // LETTER, reader
+	EventRouted     EventType = "routed.v1"     // LETTER, router or clerk (re-routing)
+	EventTaken      EventType = "taken.v1"      // LETTER, department
+	EventDone       EventType = "done.v1"       // LETTER, department
+	EventFailed     EventType = "failed.v1"     // LETTER, any worker: a step failed for good
+	EventQueued     EventType = "queued.v1"     // QUEUE, deliverer
+	EventWithdrawn  EventType = "withdrawn.v1"  // QUEUE, deliverer
+	EventSeen       EventType = "seen.v1"       // AUDIT, receiver: the same delivery again
+	EventConfigured EventType = "configured.v1" // AUDIT, a configuration version became active
+	EventAccess     EventType = "access.v1"     // AUDIT: who fetched what, or was refused
 )
 
 // Event is a CloudEvents 1.0 envelope in JSON. It carries ids, digests, times,
@@ -210,13 +209,13 @@ type RoutedData struct {
 	Received time.Time      `json:"received"`
 }
 
-// HandlingData is the data of taken, handed-back and done.
+// HandlingData is the data of taken and done. Handing back is a re-routing to
+// the sekretariat.
 type HandlingData struct {
 	Letter     LetterID     `json:"letter"`
 	Department DepartmentID `json:"department"`
 	Revision   int          `json:"revision"` // of the decision it belongs to
 	By         string       `json:"by"`
-	Reason     *ObjectRef   `json:"reason,omitempty"`
 }
 
 // FailedData tells a clerk that a step of a letter failed for good.

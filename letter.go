@@ -84,7 +84,7 @@ func (s *State) Apply(e Event) error {
 		})
 	case EventRouted:
 		err = fold(s, e, func(d RoutedData) LetterID { return d.Letter }, func(l *Letter, d RoutedData) { l.routed(d, e.Time) })
-	case EventTaken, EventDone, EventHandedBack:
+	case EventTaken, EventDone:
 		err = fold(s, e, func(d HandlingData) LetterID { return d.Letter }, func(l *Letter, d HandlingData) { l.handled(e.Type, d) })
 	case EventFailed:
 		err = fold(s, e, func(d FailedData) LetterID { return d.Letter }, func(l *Letter, d FailedData) { l.Failures = append(l.Failures, d) })
@@ -191,8 +191,6 @@ func (l *Letter) handled(t EventType, d HandlingData) {
 		l.Status = StatusTaken
 	case EventDone:
 		l.Status = StatusDone
-	case EventHandedBack:
-		l.Status = StatusRouted
 	}
 }
 

@@ -221,7 +221,7 @@ func (r *reader) open(ctx context.Context) error {
 
 // checkPast compares what was delivered last with what the server holds there
 // now: after damage to its files it can come back with less, and go on from
-// there with other events under the same sequences (reference: stack.md §3.4).
+// there with other events under the same sequences.
 func (r *reader) checkPast(ctx context.Context) error {
 	i, err := r.l.c.info(ctx, r.stream)
 	if err != nil {

@@ -27,7 +27,7 @@ type VerifyOptions struct {
 	Progress func(step string, done int)
 }
 
-// Verify checks every promise of the house on one centre (design: invariants
+// Verify checks every promise of the house on one centre (invariants
 // I1 to I6) from the outside: it trusts the ledger and the objects, each
 // against the other, and no worker. It may run beside the service: streams are
 // read in the order from effect to cause, so that whatever is met has its

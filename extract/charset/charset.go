@@ -2,7 +2,7 @@
 // or wrong, as it often is in Polish mail: it trusts what can be proved (valid
 // UTF-8), then the declaration, and overrules a declaration only between the
 // encodings that Polish programs really confuse, and only when the letters
-// prove it (reference: mail.md §5). It always says what it used and why.
+// prove it. It always says what it used and why.
 package charset
 
 import (

@@ -126,7 +126,7 @@ func (d *document) attachment(a *attachment) {
 
 // remote lists an attachment that lies in the platform's file repository. The
 // link is never followed: only its id counts, and only if the link leads to
-// ePUAP or is a bare id (protocol.md §5).
+// ePUAP or is a bare id.
 func (d *document) remote(p *sekretariat.Part, link string) {
 	p.Fate = "remote"
 	d.partial()

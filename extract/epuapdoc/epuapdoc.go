@@ -3,7 +3,7 @@
 // UPD) and any other form by the blocks that all forms share. It takes out
 // subject, text, senders, recipients, attachments and a list of signatures,
 // and judges none of them; whatever a document does to be unreadable, the
-// answer is a Reading that says so (reference: epuap/protocol.md §7).
+// answer is a Reading that says so.
 package epuapdoc
 
 import (
@@ -39,7 +39,7 @@ const (
 	FindingTextCut    = "text-cut"    // more text than the limit
 )
 
-// Limits of one document; protocol.md §9 has the sizes.
+// Limits of one document.
 const (
 	maxDocument = 96 << 20 // octets
 	maxKept     = 8 << 20  // octets of text other than attachments

@@ -97,7 +97,7 @@ func (d *document) letter(l *letter) {
 	d.header("miejscowosc", l.value(l.root, "TrescDokumentu", "MiejscowoscDokumentu"))
 }
 
-// subject follows protocol.md §7: title, document name, name of the form; the
+// subject is, in this order, title, document name, name of the form; the
 // file name comes last and is the caller's.
 func (l *letter) subject() string {
 	for _, n := range []*xmlsec.Node{

@@ -141,7 +141,7 @@ func account(source map[string]string) (p sekretariat.Party, ok bool) {
 	return p, p.Name != "" || len(p.IDs) > 0
 }
 
-// senders decides who is shown as the sender (protocol.md §7). The account
+// senders decides who is shown as the sender. The account
 // comes before what the author typed; where both are the same person or
 // institution, the account is completed with the address from the letter,
 // otherwise both are listed and the difference is a finding.

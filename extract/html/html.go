@@ -1,7 +1,7 @@
 // Package html turns the HTML of letters into the text that a reader would
 // see. It is one loop over the tokens of golang.org/x/net/html, without a
 // tree: no depth can hurt it, time is linear, memory is bounded by the output
-// (reference: mail.md §6). It is for reading and routing, never for display:
+// . It is for reading and routing, never for display:
 // what it returns is plain text.
 package html
 

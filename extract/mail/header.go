@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Limits of one header (mail.md §4). Fields that are read are kept even when
+// Limits of one header. Fields that are read are kept even when
 // they come after the thousandth.
 const (
 	maxField   = 64 << 10 // octets of one field

@@ -4,7 +4,7 @@
 // evidence and a part can be decoded again later. It reads a message once,
 // from begin to end, in a few megabytes of memory whatever the size, and its
 // work is linear in the size: there are no nested readers, only a stack of
-// open entities and a map of their boundaries (reference: mail.md §§0-6).
+// open entities and a map of their boundaries.
 package mail
 
 import (

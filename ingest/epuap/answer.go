@@ -252,7 +252,7 @@ func document(r io.Reader, limit int64) (io.Reader, error) {
 }
 
 // documentID is the platform's id of the letter: the last
-// IdentyfikatorDokumentu in daneDodatkowe (protocol.md §3), "" if none.
+// IdentyfikatorDokumentu in daneDodatkowe, "" if none.
 func documentID(extra string) string {
 	if extra == "" {
 		return ""

@@ -1,7 +1,6 @@
 // Package epuap takes letters out of an ePUAP box (skrytka) in PULL mode: one
 // letter at a time is fetched, made durable by the receiver, and only then
-// confirmed, which removes it from the platform's queue (reference:
-// epuap/protocol.md §§2-3). SOAP is written by hand; requests are signed by
+// confirmed, which removes it from the platform's queue. SOAP is written by hand; requests are signed by
 // WS-Security, answers are checked against pinned certificates. A letter that
 // cannot be taken stays on the platform and comes before a clerk.
 package epuap
@@ -28,7 +27,7 @@ import (
 	"sekretariat/ingest"
 )
 
-// Defaults; protocol.md §§2, 3 and 9.
+// Defaults.
 const (
 	DefaultMaxAnswer = 160 << 20       // octets of one answer
 	DefaultTimeout   = 5 * time.Minute // without a sign of life: the platform can be slow

@@ -21,7 +21,7 @@ const (
 
 // verdict says how an answer is signed. Neither the chain nor the time of the
 // platform's certificate is checked: it is self-issued on the test platform,
-// and the pin says more (protocol.md §2).
+// and the pin says more.
 func (c *Channel) verdict(s xmlsec.Security) string {
 	switch {
 	case errors.Is(s.Err, xmlsec.ErrUnsigned):

@@ -98,7 +98,7 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.RoutedData
 		d, err = sekretariat.DataOf[sekretariat.RoutedData](e)
 		of, s.By, s.From, s.Department, s.Revision, s.Rule = d.Letter, d.By, d.From, d.Decision.Department, d.Revision, d.Decision.Rule
-	case sekretariat.EventTaken, sekretariat.EventHandedBack, sekretariat.EventDone:
+	case sekretariat.EventTaken, sekretariat.EventDone:
 		var d sekretariat.HandlingData
 		d, err = sekretariat.DataOf[sekretariat.HandlingData](e)
 		of, s.By, s.Department, s.Revision = d.Letter, d.By, d.Department, d.Revision

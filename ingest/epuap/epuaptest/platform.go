@@ -2,7 +2,7 @@
 // and the demo: boxes with first-in-first-out queues behind the three
 // operations of pull.wsdl, WS-Security checked on every request, answers
 // signed or not, and every fault that a platform or a network can have, on
-// order (reference: epuap/protocol.md §11). Codes and texts of faults are
+// order. Codes and texts of faults are
 // invented, for the real ones are not public.
 package epuaptest
 

@@ -142,7 +142,7 @@ func (c *call) text(s string, depth int) error {
 	return nil
 }
 
-// check goes through the rules in the order of protocol.md §11.
+// check goes through the rules in the order in which the platform is known to.
 func (p *Platform) check(c *call, action, operation string, now time.Time) error {
 	want := []string{"podmiot", "nazwaSkrytki", "adresSkrytki"}
 	if operation == OpConfirm {
