@@ -221,8 +221,9 @@ type HandlingData struct {
 // FailedData tells a clerk that a step of a letter failed for good.
 type FailedData struct {
 	Letter LetterID `json:"letter"`
-	Step   string   `json:"step"`
-	Code   string   `json:"code"`
+	Step   string   `json:"step"`  // work group, or "queue" for a department's system
+	Code   string   `json:"code"`  // why
+	Event  string   `json:"event"` // id of the event that could not be worked on
 }
 
 // QueuedData is what a department system receives.

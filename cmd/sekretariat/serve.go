@@ -275,7 +275,9 @@ func (s *service) runRoute(ctx context.Context, g *errgroup.Group) {
 	for _, c := range s.centres {
 		g.Go(func() error { return s.pipelines[c.cfg.ID].Run(ctx, pipeline.AllRoles) })
 		g.Go(func() error { return s.sweepOverdue(ctx, c) })
+		g.Go(func() error { return s.followDead(ctx, c) })
 	}
+	g.Go(func() error { return s.followAdvisories(ctx) })
 	for _, r := range s.registrar {
 		g.Go(func() error {
 			// ErrRewound comes back only at the end; it was logged and shown

@@ -184,6 +184,8 @@ type Letter struct {
 	Subject    string                   `json:"subject,omitempty"`
 	Sender     *sekretariat.Party       `json:"sender,omitempty"`
 	Parts      []sekretariat.Part       `json:"parts,omitempty"`
+	// Failures are steps of the letter that failed for good.
+	Failures []sekretariat.FailedData `json:"failures,omitempty"`
 }
 
 func (a *api) letter(ctx context.Context, c call) error {
@@ -201,6 +203,7 @@ func (a *api) letter(ctx context.Context, c call) error {
 		Door: l.Arrived.Door, Status: l.Status, Department: l.Department, Urgency: l.Decision.Urgency, Revision: l.Revision,
 		Arrived: l.Arrived.Arrived, Day: sekretariat.Day(l.Arrived.Arrived.At), Received: l.Arrived.Received,
 		Why: c.c.Explain(l.Decision), Original: m.Original,
+		Failures: l.Failures,
 	}
 	if l.Reader != "" {
 		r, err := pipeline.LoadReading(ctx, c.c.Vault, c.centre, c.id.Submission(), l.Reading)

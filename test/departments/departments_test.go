@@ -283,6 +283,31 @@ func TestExampleClient(t *testing.T) {
 	world.WaitUntil(t, 30*time.Second, "the copy to be deleted", func() bool { return len(originals(t, folder)) == 0 })
 }
 
+// A department's system that refuses a letter does not make it vanish: it comes
+// before a clerk.
+func TestRefusedLetterComesBeforeAClerk(t *testing.T) {
+	o := open(t)
+	token, creds := o.department(violence)
+	q := o.queue(creds, violence)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	m, err := q.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := sekretariat.DataOf[sekretariat.QueuedData](m.Event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Refuse("nie umiem"); err != nil {
+		t.Fatal(err)
+	}
+	world.WaitUntil(t, 30*time.Second, "the failure on the letter", func() bool {
+		code, body := o.call("GET", d.Content, token, nil)
+		return code == http.StatusOK && strings.Contains(body, `"failures"`) && strings.Contains(body, "refused")
+	})
+}
+
 func originals(t *testing.T, folder string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(folder, "*.original"))
