@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,8 +14,10 @@ import (
 	"sekretariat/storage/storetest"
 )
 
-// benchRoot is where benchmarks store: SEKRETARIAT_BENCH_DIR (a folder on
-// tmpfs, say), else the test's own folder.
+// benchRoot is where a benchmark stores: below SEKRETARIAT_BENCH_DIR (a folder
+// on tmpfs, say), else in its own folder. All of it is removed only after the
+// last measurement: for some seconds ext4 is slow to create files where others
+// were deleted.
 func benchRoot(b *testing.B) string {
 	if root := os.Getenv("SEKRETARIAT_BENCH_DIR"); root != "" {
 		dir, err := os.MkdirTemp(root, "bench-")
@@ -28,15 +31,29 @@ func benchRoot(b *testing.B) string {
 }
 
 // BenchmarkLetter stores what one letter stores: key, original of 8 kB and
-// manifest as one group, then register entry, reading and card.
+// manifest as one group, then register entry and reading. The folders are
+// there, as in an office that has taken in some thousand letters.
 func BenchmarkLetter(b *testing.B) {
+	root := benchRoot(b)
+	runs := 0
 	for _, writers := range []int{1, 16, 64} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { letters(b, writers) })
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			runs++
+			dir := filepath.Join(root, fmt.Sprint(runs))
+			for i := range 4096 {
+				for _, folder := range []string{"objects/c/%s/s/%03x", "keys/%s/%03x"} {
+					if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf(folder, centre, i)), 0o700); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			letters(b, dir, writers)
+		})
 	}
 }
 
-func letters(b *testing.B, writers int) {
-	v, s := openVault(b, benchRoot(b), officeKeys(b))
+func letters(b *testing.B, root string, writers int) {
+	v, s := openVault(b, root, officeKeys(b))
 	original, small := storetest.Content(1, 8<<10), storetest.Content(2, 700)
 	var next atomic.Int64
 	var wg sync.WaitGroup
