@@ -301,7 +301,7 @@ func TestWorkInOrder(t *testing.T) {
 				seen = s.Seq
 			}
 			if seen >= until {
-				go cancel()
+				cancel()
 			}
 			return nil
 		})
