@@ -74,7 +74,10 @@ func (p *Pipeline) keepReading(ctx context.Context, d sekretariat.RegisteredData
 		return sekretariat.ObjectRef{}, nil, ledger.Permanent(fmt.Errorf("encode reading of %s: %w", d.Entry.Letter, err))
 	}
 	key := storage.DerivedKey(p.id, d.Arrived.Submission, reading.Reader, fmt.Sprintf("%d.reading.json", d.Entry.Letter.Part()))
-	if err := p.o.Vault.Put(ctx, p.id, d.Arrived.Submission, key, bytes.NewReader(raw)); err != nil {
+	// Readings come one by one from a few readers, for many letters at once:
+	// they share flushes of the disk.
+	item := storage.SealItem{Key: key, Body: bytes.NewReader(raw), Patient: true}
+	if err := p.o.Vault.Commit(ctx, p.id, d.Arrived.Submission, []storage.SealItem{item}); err != nil {
 		return sekretariat.ObjectRef{}, nil, fmt.Errorf("keep reading of %s: %w", d.Entry.Letter, err)
 	}
 	p.recent.put(key, reading)

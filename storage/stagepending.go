@@ -276,11 +276,11 @@ func (v view) peek(key string) *entry {
 }
 
 func (v view) Put(ctx context.Context, key string, body sekretariat.Body) error {
-	return v.s.commit(ctx, []change{{opPut, v.t, key, body}})
+	return v.s.commit(ctx, []change{{op: opPut, target: v.t, key: key, body: body}})
 }
 
 func (v view) PutOnce(ctx context.Context, key string, body sekretariat.Body) error {
-	return v.s.commit(ctx, []change{{opOnce, v.t, key, body}})
+	return v.s.commit(ctx, []change{{op: opOnce, target: v.t, key: key, body: body}})
 }
 
 func (v view) Delete(ctx context.Context, key string) error {

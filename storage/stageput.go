@@ -26,7 +26,8 @@ type group struct {
 	buf     []byte // the records, as they go into the log
 	cost    int64  // taken from the budget
 	result  chan error
-	applied int // shared mode: how many objects the driver took
+	applied int  // shared mode: how many objects the driver took
+	patient bool // may wait for company, see Item.Patient
 }
 
 // entry is one object on its way to the driver.
@@ -48,7 +49,7 @@ func (s *Staged) PutAll(ctx context.Context, items []Item) error {
 	}
 	ops := make([]change, len(items))
 	for i, it := range items {
-		ops[i] = change{op: opPut, target: it.target, key: it.Key, body: it.Body}
+		ops[i] = change{op: opPut, target: it.target, key: it.Key, body: it.Body, patient: it.Patient}
 		if it.Once {
 			ops[i].op = opOnce
 		}
@@ -58,10 +59,11 @@ func (s *Staged) PutAll(ctx context.Context, items []Item) error {
 
 // change is one thing that a caller wants done.
 type change struct {
-	op     op
-	target target
-	key    string
-	body   sekretariat.Body
+	op      op
+	target  target
+	key     string
+	body    sekretariat.Body
+	patient bool
 }
 
 func (s *Staged) commit(ctx context.Context, ops []change) error {
@@ -108,7 +110,7 @@ func (s *Staged) newGroup(ops []change) (*group, error) {
 	if len(ops) > maxGroup {
 		return nil, fmt.Errorf("group of %d objects: at most %d: %w", len(ops), maxGroup, ErrTooLarge)
 	}
-	g := &group{id: newGroupID(), result: make(chan error, 1), keys: make([]tkey, 0, len(ops))}
+	g := &group{id: newGroupID(), result: make(chan error, 1), keys: make([]tkey, 0, len(ops)), patient: ops[0].patient}
 	for _, c := range ops {
 		if err := ValidKey(c.key); err != nil {
 			return nil, err

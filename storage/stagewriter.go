@@ -63,7 +63,6 @@ type logWriter struct {
 	frame   []byte
 	batch   []*group
 	marks   []*group
-	flushed time.Time // when the last flush ended
 }
 
 // logEnd is where a log ends: the last segment's id and valid length.
@@ -120,20 +119,15 @@ func (w *logWriter) close() {
 	<-w.ended
 }
 
-// How long a group waits for company, and since when the last flush must have
-// ended for it to go alone: on a quiet system nobody waits, under backlog a
-// flush serves many.
-const (
-	company = 3 * time.Millisecond
-	quiet   = 10 * time.Millisecond
-)
+// company is how long patient groups wait for others to share a flush with.
+const company = 4 * time.Millisecond
 
-// gather collects the groups that are there, and under backlog those that come
-// within a moment.
+// gather collects the groups that are there. If all of them are patient, it
+// waits a moment for more; one that is not ends the waiting.
 func (w *logWriter) gather(first *group) {
 	w.batch = append(w.batch[:0], first)
 	var enough <-chan time.Time
-	if time.Since(w.flushed) < quiet {
+	if first.patient {
 		enough = time.After(company)
 	}
 	for size := len(first.buf); size < flushBytes; {
@@ -144,6 +138,9 @@ func (w *logWriter) gather(first *group) {
 		case g := <-w.in:
 			w.batch = append(w.batch, g)
 			size += len(g.buf)
+			if !g.patient {
+				enough = nil
+			}
 		case g := <-w.done:
 			w.marks = append(w.marks, g)
 		case <-enough:
@@ -167,7 +164,6 @@ func (w *logWriter) flush() {
 		}
 		return
 	}
-	w.flushed = time.Now()
 	w.s.accept(w.batch, w.seg)
 }
 

@@ -77,6 +77,9 @@ type Item struct {
 	Key  string
 	Body sekretariat.Body
 	Once bool // PutOnce semantics
+	// Patient: this item may wait a few milliseconds for others to share a
+	// flush with. For what many goroutines put one by one.
+	Patient bool
 
 	target target // objects, or the wrapped keys that travel with them
 }

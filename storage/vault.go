@@ -28,6 +28,8 @@ type SealItem struct {
 	Spool *Spool
 	Body  sekretariat.Body
 	Once  bool // fails with ErrExists if the key is taken
+
+	Patient bool // see Item.Patient
 }
 
 // NewVault returns the vault over the objects. If keys lies over
@@ -149,7 +151,7 @@ func (v *Vault) commit(ctx context.Context, d *dataKey, wrapped []byte, items []
 		if err != nil {
 			return fmt.Errorf("seal %s: %w", it.Key, err)
 		}
-		group = append(group, Item{Key: it.Key, Body: b, Once: it.Once})
+		group = append(group, Item{Key: it.Key, Body: b, Once: it.Once, Patient: it.Patient})
 	}
 	err := v.objects.PutAll(ctx, group)
 	var taken *TakenError
