@@ -38,7 +38,7 @@ type NATS struct {
 	Credentials string `yaml:"credentials"` // file of the service's user credentials
 	CA          string `yaml:"ca"`          // file of an extra CA
 	Replicas    int    `yaml:"replicas"`    // 1 embedded, else 1, 3 (default) or 5
-	Port        int    `yaml:"port"`        // embedded: port on 127.0.0.1 for department systems; 0 = none
+	Port        int    `yaml:"port"`        // embedded: port on 127.0.0.1 for department systems; 0 = any free one, written to nats.url in the data folder
 }
 
 // Storage says where objects are.
