@@ -133,11 +133,11 @@ func TestRolesApartThroughKills(t *testing.T) {
 		switch v := rnd.IntN(6); v {
 		case 4:
 			nats.kill()
-			time.Sleep(time.Duration(rnd.IntN(2000)) * time.Millisecond)
+			away(rnd)
 			nats.run(t)
 		case 5:
 			gateway.Kill()
-			time.Sleep(time.Duration(rnd.IntN(2000)) * time.Millisecond)
+			away(rnd)
 			gateway.Run(t)
 		default:
 			r := roles[v]
@@ -185,6 +185,15 @@ func TestRolesApartThroughKills(t *testing.T) {
 		}
 		digests[l.Channel+l.SHA256] = l.Identifier
 	}
+}
+
+// away is how long a server stays away: up to two seconds, or ROLES_AWAY.
+func away(rnd *rand.Rand) {
+	d := time.Duration(rnd.IntN(2000)) * time.Millisecond
+	if v, err := time.ParseDuration(os.Getenv("ROLES_AWAY")); err == nil {
+		d = v
+	}
+	time.Sleep(d)
 }
 
 // put sends delivery n: mails first, then ePUAP letters, then files.
