@@ -78,6 +78,9 @@ func (g *centreLog) inOrder(ctx context.Context, s StreamName, group, cursor str
 	defer r.close()
 	work, saver := g.l.saveCursor(ctx, cursor, pos, rev)
 	for err == nil {
+		if err = work.Err(); err != nil {
+			break // events at hand would be handed out without looking at it
+		}
 		var run []Stored
 		if run, err = g.run(work, r, s, group, most); err == nil && len(run) > 0 {
 			err = g.handleRun(work, cursor, run, h)
