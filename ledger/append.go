@@ -18,6 +18,8 @@ type committer struct {
 	stream string
 	in     chan *pending
 	held   []*pending // taken from in, but of a later batch
+	last   uint64     // last sequence that was acknowledged, if known
+	known  bool
 }
 
 func (l *Ledger) newCommitter(stream string) *committer {
@@ -34,6 +36,7 @@ func (k *committer) run() {
 		if batch == nil {
 			return
 		}
+		k.begin()
 		k.commit(batch)
 	}
 }
@@ -127,6 +130,7 @@ func (k *committer) commit(batch []*pending) {
 func (k *committer) attempt(batch []*pending) (rest []*pending, err error) {
 	first, err := k.l.c.publish(k.l.life, batch, AnySeq)
 	if err == nil {
+		k.acknowledged(first, len(batch))
 		for i, p := range batch {
 			p.finish(first+uint64(i), nil)
 		}
@@ -145,6 +149,40 @@ func (k *committer) attempt(batch []*pending) (rest []*pending, err error) {
 		}
 	}
 	return k.l.c.resolve(k.l.life, k.stream, batch)
+}
+
+// maxHole bounds the sequences that one failed write can have left empty.
+const maxHole = 2 * MaxBatch
+
+// begin looks where the stream ends before this process writes to it.
+func (k *committer) begin() {
+	if k.known || k.l.embedded == nil {
+		return
+	}
+	if i, err := k.l.c.info(k.l.life, k.stream); err == nil {
+		k.last, k.known = i.State.Last, true
+	}
+}
+
+// acknowledged notes what was stored. A write that failed, as on a full disk,
+// leaves its sequences empty: what is missing between the last acknowledgement
+// and this one was acknowledged to nobody, and readers must not take it for
+// damage. Only the process of the embedded server knows that.
+func (k *committer) acknowledged(first uint64, n int) {
+	if !k.known || first <= k.last {
+		return
+	}
+	for seq := max(k.last+1, first-min(first, maxHole)); seq < first; seq++ {
+		if _, err := k.l.c.get(k.l.life, k.stream, msgGet{Seq: seq}); !isNotFound(err) {
+			continue // of another process, or not known
+		}
+		if _, err := k.l.claim(k.l.life, erasedKey(k.stream, seq), []byte("never-acknowledged")); err != nil {
+			k.l.log.Error().Err(err).Str("stream", k.stream).Uint64("seq", seq).Msg("an empty sequence could not be noted; verify will name it")
+			continue
+		}
+		k.l.log.Warn().Str("stream", k.stream).Uint64("seq", seq).Msg("a write failed and left this sequence empty; nothing was lost")
+	}
+	k.last = first + uint64(n) - 1
 }
 
 // wanted drops messages that nobody waits for any more.

@@ -156,6 +156,15 @@ func (v *verifier) department(d sekretariat.DepartmentID) int16 {
 	return i
 }
 
+// missingAtStart tells whether events before the first one were lost, and not
+// erased or never acknowledged.
+func (v *verifier) missingAtStart(ctx context.Context, stream ledger.StreamName) bool {
+	stop := errors.New("first event")
+	err := v.o.Log.Replay(ctx, stream, 1, func(ledger.Stored) error { return stop })
+	var gap *ledger.GapError
+	return errors.As(err, &gap)
+}
+
 // replay reads a whole stream, names what is missing in it, and remembers a
 // hash of each event for the journal.
 func (v *verifier) replay(ctx context.Context, stream ledger.StreamName, fn func(ledger.Stored)) error {
@@ -163,7 +172,7 @@ func (v *verifier) replay(ctx context.Context, stream ledger.StreamName, fn func
 	if err != nil {
 		return err
 	}
-	if st.Messages > 0 && st.First > 1 {
+	if st.Messages > 0 && st.First > 1 && v.missingAtStart(ctx, stream) {
 		v.fault("stream-cut", string(stream), doRebuild, "the stream begins at sequence %d", st.First)
 	}
 	hashes := make([]uint64, 0, st.Last)
