@@ -188,9 +188,9 @@ func (l *Letter) handled(t EventType, d HandlingData) {
 	}
 	switch t {
 	case EventTaken:
-		l.Status = StatusTaken
+		l.advance(StatusTaken)
 	case EventDone:
-		l.Status = StatusDone
+		l.advance(StatusDone)
 	}
 }
 

@@ -153,7 +153,7 @@ func (p *Pool) start(file *os.File) (*child, error) {
 	cmd.Env = append(os.Environ(), childEnv+"="+p.o.Time.String(), tempEnv+"="+p.o.Temp)
 	// A group of its own, so that the tools it starts die with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Stderr = os.Stderr
+	// What a dying child prints may quote the letter: it goes nowhere.
 	if file != nil {
 		cmd.ExtraFiles = []*os.File{file}
 	}

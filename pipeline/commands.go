@@ -140,7 +140,7 @@ func (p *Pipeline) command(ctx context.Context, who sekretariat.Principal, id se
 // repeated tells whether the letter is already where the event would bring it:
 // a command sent twice is one.
 func repeated(l *sekretariat.Letter, e *sekretariat.Event) bool {
-	return e.Type == sekretariat.EventTaken && l.Status == sekretariat.StatusTaken ||
+	return e.Type == sekretariat.EventTaken && (l.Status == sekretariat.StatusTaken || l.Status == sekretariat.StatusDone) ||
 		e.Type == sekretariat.EventDone && l.Status == sekretariat.StatusDone
 }
 

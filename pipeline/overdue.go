@@ -9,11 +9,12 @@ import (
 )
 
 // RuleOverdue is the rule id of a letter that went to the sekretariat because
-// reading did not come to an end in time. A later reading decides anew.
+// reading or deciding did not come to an end in time. What comes later decides
+// anew, unless a person has taken the letter meanwhile.
 const RuleOverdue = "overdue"
 
-// Overdue gives a letter that has its number but was not read within 15
-// minutes to the sekretariat (contract of the queues): a person reads it
+// Overdue gives a letter that has its number but was not read and decided
+// within 15 minutes to the sekretariat (contract of the queues): a person reads it
 // meanwhile. Who is overdue, the caller knows from the read model; nothing
 // happens to a letter that was decided since.
 func (p *Pipeline) Overdue(ctx context.Context, id sekretariat.LetterID, n sekretariat.Number) error {
@@ -26,7 +27,7 @@ func (p *Pipeline) Overdue(ctx context.Context, id sekretariat.LetterID, n sekre
 		return fmt.Errorf("letter %s: %w", id, ledger.ErrNotFound)
 	}
 	for {
-		if l.Revision > 0 || l.Reader != "" || l.Cancelled || l.Status == sekretariat.StatusParked {
+		if l.Revision > 0 || l.Cancelled || l.Status == sekretariat.StatusParked {
 			return nil
 		}
 		decision := sekretariat.Decision{

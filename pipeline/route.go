@@ -43,8 +43,8 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 		last = 0 // there is a decision already: look at it first
 	}
 	return p.amend(ctx, d.Letter, last, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
-		if l != nil && l.Revision > 0 && l.Decision.Rule != RuleOverdue {
-			return nil, nil // decided before a crash, or by a person
+		if l != nil && (l.Cancelled || l.Revision > 0 && (l.Decision.Rule != RuleOverdue || l.Status != sekretariat.StatusRouted)) {
+			return nil, nil // decided before a crash, or in a person's hands
 		}
 		return p.routed(l, d.Letter, d.Number, decision, d.Closed, d.Arrived.Received, "", nil)
 	})

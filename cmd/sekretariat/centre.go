@@ -82,23 +82,27 @@ func (s *service) sweepOverdue(ctx context.Context, c *centreHouse) error {
 func (s *service) overdue(ctx context.Context, c *centreHouse, p *pipeline.Pipeline) error {
 	all := sekretariat.Principal{ID: "service", Centre: c.cfg.ID, Register: true, Closed: true}
 	before := sekretariat.SystemClock().Add(-overdueAfter)
-	for page := (index.Page{}); ; {
-		rows, next, err := s.indexes[c.cfg.ID].Register(ctx, all, index.Filter{Status: sekretariat.StatusRegistered, Oldest: true}, page)
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			if r.Registered.After(before) {
-				continue
-			}
-			if err := p.Overdue(ctx, r.Letter, r.Number); err != nil {
+	for _, status := range []sekretariat.Status{sekretariat.StatusRegistered, sekretariat.StatusRead} {
+		for page := (index.Page{}); ; {
+			rows, next, err := s.indexes[c.cfg.ID].Register(ctx, all, index.Filter{Status: status, Oldest: true}, page)
+			if err != nil {
 				return err
 			}
-		}
-		if page.After = next; next == "" {
-			return nil
+			for _, r := range rows {
+				if r.Registered.After(before) {
+					continue
+				}
+				if err := p.Overdue(ctx, r.Letter, r.Number); err != nil && ctx.Err() == nil {
+					// One bad letter must not keep the others waiting.
+					s.log.Error().Err(err).Str("letter", string(r.Letter)).Msg("an overdue letter could not be given to the sekretariat")
+				}
+			}
+			if page.After = next; next == "" {
+				break
+			}
 		}
 	}
+	return ctx.Err()
 }
 
 // firstNumber is the first number of a series in a year (rule P1).

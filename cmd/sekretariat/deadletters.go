@@ -73,12 +73,16 @@ func (s *service) tellAdvisory(ctx context.Context, c *centreHouse, a ledger.Adv
 	}
 	s.log.Error().Str("consumer", a.Consumer).Uint64("seq", a.StreamSeq).Str("code", code).Msg("a department's system cannot work on a letter")
 	var event sekretariat.Event
+	found := false
 	err := c.log.Replay(ctx, ledger.Queue, a.StreamSeq, func(st ledger.Stored) error {
-		event = st.Event
+		event, found = st.Event, st.Seq == a.StreamSeq
 		return errFound
 	})
-	if !errors.Is(err, errFound) {
-		return err // nil: the event was erased
+	if !errors.Is(err, errFound) || !found {
+		if errors.Is(err, errFound) {
+			err = nil // the event was erased
+		}
+		return err
 	}
 	return s.tellFailure(ctx, c, event, "queue", code)
 }

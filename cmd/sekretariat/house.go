@@ -153,6 +153,11 @@ func (h *house) attach(ctx context.Context) error {
 // openAny opens the installation for itself, or attaches to the service that
 // runs on it.
 func openAny(ctx context.Context, cfg *configs.Installation, log zerolog.Logger) (*house, error) {
+	if cfg.Storage.S3 != nil && cfg.NATS.URL != "" {
+		// A command has no time to see its objects settle, and a log that it
+		// left would bring back what others deleted since.
+		return attach(ctx, cfg, log)
+	}
 	h, err := openHouse(ctx, cfg, log)
 	if errors.Is(err, errInUse) {
 		return attach(ctx, cfg, log)
@@ -185,17 +190,17 @@ func (h *house) openLedger(ctx context.Context, o ledger.Options) error {
 }
 
 func (h *house) openCentre(ctx context.Context, profile *configs.Centre) (*centreHouse, error) {
-	var series []sekretariat.SeriesID
-	for _, s := range profile.Series {
-		series = append(series, s.ID)
-	}
-	log, err := h.ledger.Centre(ctx, profile.ID, series)
-	if err != nil {
-		return nil, err
-	}
 	c, err := activeConfig(ctx, h, profile)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	var series []sekretariat.SeriesID
+	for _, s := range c.Series {
+		series = append(series, s.ID)
+	}
+	log, err := h.ledger.Centre(ctx, c.ID, series)
+	if err != nil {
+		return nil, err
 	}
 	r, err := router.New(c)
 	if err != nil {

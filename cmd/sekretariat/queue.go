@@ -59,8 +59,7 @@ type queued struct {
 	at   time.Time
 }
 
-// queueList prints what the queue holds: everything that was queued and not
-// withdrawn or done. It shows numbers, not content: whoever runs commands has
+// queueList prints what the queue got and was not withdrawn. It shows numbers, not content: whoever runs commands has
 // no right to that (rule P5).
 func queueList(ctx context.Context, c *cli, o queueFlags) error {
 	h, err := o.in.openFor(ctx, c)
@@ -96,6 +95,7 @@ func queueList(ctx context.Context, c *cli, o queueFlags) error {
 // inQueue replays the queue of a department.
 func inQueue(ctx context.Context, l *ledger.Ledger, centre sekretariat.CentreID, department sekretariat.DepartmentID) ([]queued, error) {
 	byLetter := map[sekretariat.LetterID]queued{}
+	gone := map[sekretariat.LetterID]int{} // highest revision withdrawn; events may be stored out of order
 	err := l.PeekQueue(ctx, centre, department, func(s ledger.Stored) error {
 		switch s.Event.Type {
 		case sekretariat.EventQueued:
@@ -103,12 +103,15 @@ func inQueue(ctx context.Context, l *ledger.Ledger, centre sekretariat.CentreID,
 			if err != nil {
 				return err
 			}
-			byLetter[d.Letter] = queued{d, s.Time}
+			if d.Revision > gone[d.Letter] && d.Revision >= byLetter[d.Letter].data.Revision {
+				byLetter[d.Letter] = queued{d, s.Time}
+			}
 		case sekretariat.EventWithdrawn:
 			d, err := sekretariat.DataOf[sekretariat.WithdrawnData](s.Event)
 			if err != nil {
 				return err
 			}
+			gone[d.Letter] = max(gone[d.Letter], d.Revision)
 			if q, there := byLetter[d.Letter]; there && q.data.Revision <= d.Revision {
 				delete(byLetter, d.Letter)
 			}
@@ -163,8 +166,12 @@ func queueConsume(ctx context.Context, c *cli, o queueFlags, forever bool) error
 	}
 }
 
-// retryAfter is when an event that was not acknowledged comes again.
-const retryAfter = 5 * time.Second
+// retryAfter is when an event that was not acknowledged comes again. The pauses
+// grow as the queue's own do, so that a command that fails for an hour, or
+// somebody who only looks, does not use up the deliveries of a letter.
+func retryAfter(deliveries uint64) time.Duration {
+	return min(time.Minute<<min(max(deliveries, 1)-1, 6), time.Hour)
+}
 
 // handle prints an event or runs the command over it, and acknowledges if that
 // was asked for and succeeded. The command must bear an event twice.
@@ -177,10 +184,10 @@ func (o queueFlags) handle(ctx context.Context, c *cli, m *ledger.QueueMessage) 
 		fmt.Fprintf(c.stdout, "%s\n", raw)
 	} else if err := o.exec(ctx, c, m.Event, raw); err != nil {
 		fmt.Fprintf(c.stderr, "sekretariat queue: the command failed, the event comes again: %v\n", err)
-		return m.Nak(retryAfter)
+		return m.Nak(retryAfter(m.Deliveries))
 	}
 	if !o.ack {
-		return m.Nak(retryAfter)
+		return m.Nak(retryAfter(m.Deliveries))
 	}
 	return m.Ack(ctx)
 }

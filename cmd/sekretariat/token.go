@@ -73,13 +73,16 @@ func createToken(ctx context.Context, c *cli, h *house, centre *centreHouse, tok
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(o.creds, creds, 0o600); err != nil {
-			return fmt.Errorf("write credentials: %w", err)
-		}
 		user = pub
+		if err := os.WriteFile(o.creds, creds, 0o600); err != nil {
+			return errors.Join(fmt.Errorf("write credentials: %w", err), h.ledger.Revoke(ctx, user))
+		}
 	}
 	plain, tok, err := tokens.Create(ctx, centre.cfg.ID, scopes, o.ttl, user)
 	if err != nil {
+		if user != "" { // nobody could revoke them later
+			err = errors.Join(err, h.ledger.Revoke(ctx, user))
+		}
 		return err
 	}
 	fmt.Fprintln(c.stdout, plain)

@@ -87,10 +87,10 @@ func (a *api) with(action string, h func(context.Context, call) error) http.Hand
 			a.fail(w, action, err)
 			return
 		}
-		err = h(r.Context(), c)
-		denied := errors.Is(err, pipeline.ErrNotFound) || errors.Is(err, pipeline.ErrForbidden)
-		a.audit(r.Context(), c, action, !denied)
-		if err != nil {
+		allowed := true // an answer that was cut off was given
+		defer func() { a.audit(r.Context(), c, action, allowed) }()
+		if err = h(r.Context(), c); err != nil {
+			allowed = !errors.Is(err, pipeline.ErrNotFound) && !errors.Is(err, pipeline.ErrForbidden)
 			a.fail(w, action, err)
 		}
 	}

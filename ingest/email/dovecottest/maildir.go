@@ -66,7 +66,13 @@ func (s *Server) DeliverFrom(user, folder string, message io.Reader, arrived tim
 
 // makeMaildir makes a Maildir that is not there yet, owned by the server.
 func (s *Server) makeMaildir(user, dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
+	there := 0 // the server may be making it just now, one folder after the other
+	for _, d := range []string{"cur", "tmp", "new"} {
+		if _, err := os.Stat(filepath.Join(dir, d)); err == nil {
+			there++
+		}
+	}
+	if there == 3 {
 		return nil
 	}
 	for _, d := range []string{filepath.Join(s.dir, "mail", user), dir,
