@@ -128,6 +128,9 @@ func attach(ctx context.Context, cfg *configs.Installation, log zerolog.Logger) 
 }
 
 func (h *house) attach(ctx context.Context) error {
+	if err := h.makeFolders(); err != nil {
+		return err
+	}
 	keys, err := storage.LoadOfficeKeys(h.officeKeyFile())
 	if err != nil {
 		return fmt.Errorf("office key: %w", err)
@@ -241,13 +244,20 @@ func (h *house) firstKey() (*storage.OfficeKeys, error) {
 	return storage.LoadOfficeKeys(h.officeKeyFile())
 }
 
-// takeFolder makes the data folder ours: two services on one folder would
-// write into each other's logs.
-func (h *house) takeFolder() error {
+func (h *house) makeFolders() error {
 	for _, f := range []string{"", folderSecrets, folderTemp} {
 		if err := os.MkdirAll(h.folder(f), 0o700); err != nil {
 			return fmt.Errorf("data folder: %w", err)
 		}
+	}
+	return nil
+}
+
+// takeFolder makes the data folder ours: two services on one folder would
+// write into each other's logs.
+func (h *house) takeFolder() error {
+	if err := h.makeFolders(); err != nil {
+		return err
 	}
 	f, err := os.OpenFile(h.folder(fileLock), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
