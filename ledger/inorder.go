@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,7 +32,7 @@ func (g *centreLog) WorkInOrder(ctx context.Context, s StreamName, group string,
 		o.Wait = inOrderLease
 	}
 	o = o.withDefaults()
-	name := "work." + string(g.centre) + "." + strings.ToLower(string(s)) + "." + group
+	name := workName(g.centre, s, group)
 	err := g.l.alone(ctx, name, o.Wait, func(ctx context.Context) error {
 		return g.inOrder(ctx, s, group, name, o.Concurrency, h)
 	})
@@ -39,6 +40,29 @@ func (g *centreLog) WorkInOrder(ctx context.Context, s StreamName, group string,
 		return ctx.Err()
 	}
 	return fmt.Errorf("work group %s on %s: %w", group, s, err)
+}
+
+// workName names lease and cursor of ordered work.
+func workName(c sekretariat.CentreID, s StreamName, group string) string {
+	return "work." + string(c) + "." + strings.ToLower(string(s)) + "." + group
+}
+
+// Working tells whether ordered work on a stream has a living worker, in this
+// process or another: its lease is held and was renewed within twice its time,
+// which leaves room for clocks that differ.
+func (l *Ledger) Working(ctx context.Context, c sekretariat.CentreID, s StreamName, group string) (bool, error) {
+	m, err := l.c.get(ctx, "KV_"+bucketLeases, msgGet{Last: "$KV." + bucketLeases + "." + workName(c, s, group)})
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("lease of %s on %s: %w", group, s, err)
+	}
+	var v leaseValue
+	if err := json.Unmarshal(m.Data, &v); err != nil {
+		return false, fmt.Errorf("lease of %s on %s: %w", group, s, err)
+	}
+	return v.Holder != "" && time.Since(m.Time) < 2*v.TTL, nil
 }
 
 // alone calls fn while this process holds a lease, and again whenever it has

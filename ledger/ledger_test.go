@@ -290,6 +290,9 @@ func TestWorkInOrder(t *testing.T) {
 			if len(run) == 0 || len(run) > 16 {
 				t.Errorf("run of %d", len(run))
 			}
+			if on, err := g.(*centreLog).l.Working(ctx, "zielona-gora", Letter, "registrar"); !on || err != nil {
+				t.Errorf("at work, but not working: %v, %v", on, err)
+			}
 			if run[0].Seq > 40 && !failed {
 				failed = true
 				return errors.New("not now")
@@ -308,6 +311,9 @@ func TestWorkInOrder(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
+	}
+	if on, err := g.(*centreLog).l.Working(t.Context(), "zielona-gora", Letter, "registrar"); on || err != nil {
+		t.Errorf("working before anybody worked: %v, %v", on, err)
 	}
 	work(50)
 	st, _, err := g.(*centreLog).l.position(t.Context(), "work.zielona-gora.letter.registrar")

@@ -70,6 +70,10 @@ type Status struct {
 	Registered uint64             // letters numbered since the start of the process
 }
 
+// Group is the work group on LETTER by which the registrar of a series works;
+// ledger.Working tells whether one is alive anywhere.
+func Group(s sekretariat.SeriesID) string { return "registrar-" + string(s) }
+
 // NewRegistrar makes the registrar of one series. Run starts it.
 func NewRegistrar(o Options) *Registrar {
 	if o.Clock == nil {
@@ -134,7 +138,7 @@ func (r *Registrar) work(ctx context.Context) error {
 	r.ready()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	err := r.o.Log.WorkInOrder(ctx, ledger.Letter, "registrar-"+string(r.o.Series), ledger.WorkOptions{Concurrency: runEvents},
+	err := r.o.Log.WorkInOrder(ctx, ledger.Letter, Group(r.o.Series), ledger.WorkOptions{Concurrency: runEvents},
 		func(ctx context.Context, run []ledger.Stored) error {
 			err := r.run(ctx, run)
 			if errors.Is(err, ErrRewound) {

@@ -22,6 +22,7 @@ import (
 	"sekretariat/pipeline"
 	"sekretariat/register"
 	"sekretariat/register/index"
+	"sekretariat/storage"
 )
 
 // roles are the parts of the service that one process runs.
@@ -414,9 +415,32 @@ func (s *service) readyz(w http.ResponseWriter, r *http.Request) {
 // (invariant I6).
 const maxJournalLag = 10 * time.Second
 
+// centreNotReady asks for what may live in other processes: the object store
+// and a registrar for each series.
+func (s *service) centreNotReady(ctx context.Context, c *centreHouse) error {
+	if _, err := s.objects.Head(ctx, storage.ConfigKey(c.cfg.ID, "probe")); err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("the object store does not answer: %w", err)
+	}
+	for _, series := range c.cfg.Series {
+		alive, err := s.ledger.Working(ctx, c.cfg.ID, ledger.Letter, register.Group(series.ID))
+		if err != nil {
+			return err
+		}
+		if !alive {
+			return fmt.Errorf("no registrar of series %s of %s is at work", series.ID, c.cfg.ID)
+		}
+	}
+	return nil
+}
+
 func (s *service) notReady(ctx context.Context) error {
 	if err := s.ledger.Ready(ctx); err != nil {
 		return fmt.Errorf("the ledger does not answer: %w", err)
+	}
+	for _, c := range s.centres {
+		if err := s.centreNotReady(ctx, c); err != nil {
+			return err
+		}
 	}
 	for _, r := range s.registrar {
 		st := r.Status()
