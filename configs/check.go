@@ -98,13 +98,16 @@ func (d *document) checkInstallation(in *Installation) {
 	if len(in.Centres) == 0 {
 		d.wrong(path{"centres"}, "no centre: name at least one profile")
 	}
-	for key, v := range map[string]string{"desk": in.Listen.Desk, "scanners": in.Listen.Scanners} {
+	for key, v := range map[string]string{"desk": in.Listen.Desk, "scanners": in.Listen.Scanners, "callbacks": in.Listen.Callbacks} {
 		if v != "" {
 			d.hostPort(path{"listen", key}, v)
 		}
 	}
 	if in.Listen.Desk != "" && in.Listen.Desk == in.Listen.Scanners {
 		d.wrong(path{"listen", "scanners"}, "desk and scanners cannot share the address %s", in.Listen.Desk)
+	}
+	if c := in.Listen.Callbacks; c != "" && (c == in.Listen.Desk || c == in.Listen.Scanners) {
+		d.wrong(path{"listen", "callbacks"}, "callbacks need an address of their own: it is open to the platforms, %s is not", c)
 	}
 	for key, v := range map[string]int64{
 		"delivery": in.Limits.Delivery, "in_flight": in.Limits.InFlight,

@@ -49,6 +49,7 @@ func (d *document) checkCentre(c *Centre) {
 	d.checkAccounts(c, n)
 	d.checkLabels(c, n)
 	d.checkRules(c, n)
+	d.checkLegalEffect(c)
 	sets := unique{}
 	for i, s := range c.RuleSets {
 		d.slug(path{"rule_sets", i}, s)

@@ -71,6 +71,9 @@ type Secret struct {
 type Listen struct {
 	Desk     string `yaml:"desk"`     // page and API, default 127.0.0.1:8300
 	Scanners string `yaml:"scanners"` // upload door of the boxes, default 127.0.0.1:8301
+	// Callbacks takes calls of the platforms (ePUAP PUSH, e-Doręczenia); without
+	// it there are none.
+	Callbacks string `yaml:"callbacks"`
 }
 
 // Limits bound whatever comes from outside. Sizes are octets.
@@ -108,6 +111,7 @@ type Centre struct {
 	Authorities []Authority    `yaml:"authorities"`  // bodies that matters are passed on to
 	Rules       []Rule         `yaml:"rules"`        // routing rules of the centre, beside the built-in sets
 	RuleSets    []string       `yaml:"rule_sets"`    // built-in sets of rules; default [common], [] = none
+	LegalEffect []LegalEffect  `yaml:"legal_effect"` // which way of sending counts for what, before the built-in table
 	Unknown     []UnknownValue `yaml:"unknown"`      // what the office has not given yet
 	Notes       string         `yaml:"notes"`        // free text for the people who run it
 
@@ -298,4 +302,19 @@ type Rule struct {
 	Department sekretariat.DepartmentID `yaml:"department"` // instead of Label
 	Urgency    sekretariat.Urgency      `yaml:"urgency"`    // urgent or danger; raises, never lowers
 	Because    string                   `yaml:"because"`    // why, in plain Polish, for the clerk; required
+}
+
+// LegalEffect is one line of the table of which way of sending counts for which
+// kind of matter, and since when. The first line that fits decides.
+type LegalEffect struct {
+	ID      string             `yaml:"id"`      // slug; it stands in decisions
+	Kinds   []sekretariat.Kind `yaml:"kinds"`   // mail, epuap, edelivery, box, manual
+	Matters []Matter           `yaml:"matters"` // kinds of matters; without any: all
+	Senders []string           `yaml:"senders"` // citizen, public-body; without any: both
+	From    string             `yaml:"from"`    // first day of receipt that it is about
+	To      string             `yaml:"to"`      // last day
+	Effect  string             `yaml:"effect"`  // effective, ineffective or assess
+	Text    string             `yaml:"text"`    // in plain Polish, for the clerk
+	Basis   string             `yaml:"basis"`   // legal basis
+	Check   bool               `yaml:"check"`   // "do weryfikacji": to be confirmed by the office's lawyer
 }

@@ -69,4 +69,38 @@ type Health struct {
 	// Waiting is how many deliveries the source still holds that the ledger
 	// does not know, by the last reconciliation; -1 = not known.
 	Waiting int
+	// Figures are further measurements for the metrics, by name with unit
+	// ("certificate_expires_seconds": seconds since 1970 UTC). Names and values
+	// hold no personal data.
+	Figures map[string]float64
+}
+
+// FigureCertificate is the figure of when the certificate that a channel signs
+// in with expires, in seconds since 1970 UTC.
+const FigureCertificate = "certificate_expires_seconds"
+
+// Checkable is a channel whose settings can be tried out.
+type Checkable interface {
+	// Check connects to the source as the channel would and takes nothing. It
+	// goes on as far as it can and returns what it found, in the order in which
+	// it looked.
+	Check(ctx context.Context) []Check
+}
+
+// Verdict is the outcome of one step of a check.
+type Verdict string
+
+// The verdicts.
+const (
+	CheckGood    Verdict = "good"
+	CheckDoubt   Verdict = "doubt" // works, but somebody should look at it
+	CheckBad     Verdict = "bad"   // nothing is received before this is mended
+	CheckSkipped Verdict = "skipped"
+)
+
+// Check is one step of trying a channel out.
+type Check struct {
+	What    string  // what was looked at, in Polish: "certyfikat systemu"
+	Verdict Verdict //
+	Text    string  // in plain Polish: what was found, and what to do
 }

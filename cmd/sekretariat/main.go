@@ -32,6 +32,7 @@ var commands = []command{
 	{"init", "--config FILE | --dir DIR", "write the secrets that an installation needs", initSecrets},
 	{"check-config", "FILE …", "check configuration files and say what is not known yet", checkConfig},
 	{"config apply", "--config FILE", "store the centre profiles as the active configuration", configApply},
+	{"check-channel", "NAME --config FILE", "try a configured channel without taking anything; says what is wrong", checkChannel},
 	{"demo", "[--data DIR]", "start everything embedded and send 30 sample letters through real doors", demo},
 	{"queue list|next|watch", "--department X [--exec CMD] [--ack]", "look at or consume a department's queue", queueCommand},
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},

@@ -115,16 +115,22 @@ func (c *Channel) Waiting(ctx context.Context) (int, error) {
 }
 
 func (c *Channel) count(ctx context.Context, signer *xmlsec.Signer) (int, error) {
+	r, n, err := c.ask(ctx, signer)
+	r.close()
+	return n, err
+}
+
+// ask is count with the whole answer, which the caller closes.
+func (c *Channel) ask(ctx context.Context, signer *xmlsec.Signer) (*reply, int, error) {
 	r, err := c.call(ctx, signer, opWaiting)
-	defer r.close()
 	if err != nil {
-		return 0, err
+		return r, 0, err
 	}
 	n, err := strconv.Atoi(r.fields[pathWaiting])
 	if err != nil || n < 0 {
-		return 0, trouble(codePlatform, fmt.Errorf("%s: %w: no number of letters", opWaiting.name, errAnswer))
+		return r, 0, trouble(codePlatform, fmt.Errorf("%s: %w: no number of letters", opWaiting.name, errAnswer))
 	}
-	return n, nil
+	return r, n, nil
 }
 
 func (c *Channel) probe(ctx context.Context, signer *xmlsec.Signer) {

@@ -78,6 +78,9 @@ func (s *status) report() ingest.Health {
 	defer s.mu.Unlock()
 	now := s.clock()
 	h := ingest.Health{OK: true, Code: string(codeOK), Waiting: s.held}
+	if !s.expires.IsZero() {
+		h.Figures = map[string]float64{ingest.FigureCertificate: float64(s.expires.Unix())}
+	}
 	switch {
 	case !s.started:
 		h.Code, h.Message, h.Waiting = string(codeStarting), "Program łączy się ze skrzynką ePUAP.", -1
