@@ -115,13 +115,23 @@ type Code struct {
 	Value  string `json:"value"`
 }
 
+// The verdicts of a Signature. None of them says that the certificate is to be
+// trusted: that is asked of a trust list, not of the letter.
+const (
+	VerdictUnchecked = "unchecked" // not verified, or nothing here can verify it
+	VerdictIntact    = "intact"    // what was signed is unchanged, and the key of the certificate shown signed it
+	VerdictBroken    = "broken"    // changed after signing, or not signed by that key
+)
+
 // Signature is one electronic signature found in or beside a letter.
 type Signature struct {
-	Part    string     `json:"part,omitempty"` // path of the part it belongs to, "" = the letter
-	Type    string     `json:"type"`           // "xades", "pades", "cades", "smime", "pgp", …
-	Verdict string     `json:"verdict"`        // "unchecked" until somebody verified it
-	Signer  *Party     `json:"signer,omitempty"`
-	At      *time.Time `json:"at,omitempty"`
+	Part      string     `json:"part,omitempty"` // path of the part it belongs to, "" = the letter
+	Type      string     `json:"type"`           // "xades", "pades", "cades", "smime", "pgp", …
+	Verdict   string     `json:"verdict"`        // see the Verdict constants
+	Signer    *Party     `json:"signer,omitempty"`
+	Issuer    string     `json:"issuer,omitempty"`    // of the certificate, as it names itself
+	Qualified bool       `json:"qualified,omitempty"` // the certificate calls itself qualified (eIDAS, ETSI EN 319 412-5); not examined
+	At        *time.Time `json:"at,omitempty"`        // as the signer says
 }
 
 // Finding is something about a letter that a clerk or the router should know.
