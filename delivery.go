@@ -25,6 +25,7 @@ type Door string
 const (
 	DoorIMAP      Door = "imap"
 	DoorEPUAPPull Door = "epuap-pull"
+	DoorUAAPI     Door = "ua-api" // e-Doręczenia, User Agent API
 	DoorFolder    Door = "folder"
 	DoorHTTP      Door = "http"
 )
@@ -37,6 +38,8 @@ const (
 	BasisServerArrival Basis = "server-arrival" // e-mail: INTERNALDATE at first sighting
 	BasisUPP           Basis = "upp"            // ePUAP: date of the UPP
 	BasisSent          Basis = "sent"           // ePUAP: dataNadania, when no UPP is known
+	BasisReceipt       Basis = "receipt"        // e-Doręczenia: receiptDate of the proof of receipt
+	BasisMailbox       Basis = "mailbox"        // e-Doręczenia: stored in the mailbox, when no proof of receipt is known
 	BasisScanned       Basis = "scanned"        // folder, upload: day of the scan until a person says otherwise
 	BasisEmptied       Basis = "emptied"        // drop box: day of emptying
 	BasisClerk         Basis = "clerk"          // a person said so, with a reason

@@ -188,6 +188,10 @@ func (d *document) checkAccounts(c *Centre, n centreNames) {
 		account(path{"epuap", i}, e.Account)
 		d.checkEPUAP(path{"epuap", i}, e)
 	}
+	for i, e := range c.EDelivery {
+		account(path{"edelivery", i}, e.Account)
+		d.checkEDelivery(path{"edelivery", i}, e)
+	}
 	for i, b := range c.Boxes {
 		account(path{"boxes", i}, b.Account)
 		for key, v := range map[string]time.Duration{"quiet": b.Quiet, "patience": b.Patience, "poll": b.Poll, "keep": b.Keep} {

@@ -106,6 +106,7 @@ type Centre struct {
 	EmailPolicy []EmailPolicy  `yaml:"email_policy"` // what applications by plain e-mail lead to
 	Mailboxes   []Mailbox      `yaml:"mailboxes"`    // IMAP accounts
 	EPUAP       []EPUAP        `yaml:"epuap"`        // skrytki of ePUAP
+	EDelivery   []EDelivery    `yaml:"edelivery"`    // mailboxes of e-Doręczenia
 	Boxes       []Box          `yaml:"boxes"`        // drop boxes
 	Labels      map[string]To  `yaml:"labels"`       // router label → where it goes
 	Authorities []Authority    `yaml:"authorities"`  // bodies that matters are passed on to
@@ -241,6 +242,50 @@ type EPUAP struct {
 	Poll           time.Duration `yaml:"poll"`            // how often to ask; default 60s
 	Pins           []string      `yaml:"pins"`            // SHA-256 of the certificates that may sign responses
 	VerifyResponse string        `yaml:"verify_response"` // require (default with pins), warn (default without) or off
+}
+
+// EDelivery is one mailbox of e-Doręczenia, read by the User Agent API of its
+// provider. Hosts, audience and the details of the login differ between
+// providers and times; ask yours and write down what it says.
+type EDelivery struct {
+	Account `yaml:",inline"`
+
+	Address string `yaml:"address"` // ADE, AE:PL-DDDDD-DDDDD-LLLLL-CC; part of every submission id
+	System  string `yaml:"system"`  // name of the external system as registered in the mailbox
+	URL     string `yaml:"url"`     // base address of the UA API, up to the version: https://…/api/v3
+	CA      string `yaml:"ca"`      // file of an extra CA
+	Cert    string `yaml:"cert"`    // certificate of the external system, PEM file
+	Key     Secret `yaml:"key"`     // its private key, PEM
+
+	TokenURL     string `yaml:"token_url"`      // address of the token service
+	Audience     string `yaml:"audience"`       // aud of the signed JWT; default: token_url up to /protocol/
+	ClientID     string `yaml:"client_id"`      // default ADDRESS.SYSTEM.system
+	LoginHint    *bool  `yaml:"login_hint"`     // add ?login_hint=ADE.ADDRESS to token_url; default true
+	SendClientID bool   `yaml:"send_client_id"` // send client_id beside the signed JWT
+	MTLS         bool   `yaml:"mtls"`           // present the certificate in TLS too
+	X5C          bool   `yaml:"x5c"`            // put the certificate into the header of the JWT
+	Escape       bool   `yaml:"escape"`         // write the colon of the address as %3A in paths
+
+	Poll   time.Duration `yaml:"poll"`   // how often to ask; default 2m
+	Window time.Duration `yaml:"window"` // how far each look reaches back beyond the last one; default 48h
+	Full   string        `yaml:"full"`   // when to look through all folders in full, HH:MM; default 02:30
+	Since  string        `yaml:"since"`  // what was stored in the mailbox before this day is left alone
+
+	// What is done with a message once it is durable here: keep (default,
+	// nothing), move to the folder "done", or delete (through the TRASH; its
+	// evidence goes with it).
+	After    string `yaml:"after"`
+	Done     string `yaml:"done"`      // label of the folder for taken messages
+	MovePath string `yaml:"move_path"` // JSON pointer that moves a message to a folder; needed by move and delete, ask the provider
+
+	Archive   *bool `yaml:"archive"`   // keep the provider's archive ZIP of each message too; default true
+	Technical bool  `yaml:"technical"` // keep the ZIP of technical evidence too
+
+	Sent     *bool `yaml:"sent"`      // read the metadata of SENT, so that proofs and answers find their case (P11); default true
+	SentDays int   `yaml:"sent_days"` // how long proofs of a sent message are waited for; default 60
+
+	Callback       string `yaml:"callback"`        // public https address of our callbacks listener; without it no webhook
+	CallbackSecret Secret `yaml:"callback_secret"` // last part of the webhook's path, at least 20 characters
 }
 
 // Box is one drop box: a watched folder and/or an upload token.

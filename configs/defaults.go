@@ -70,6 +70,9 @@ func (c *Centre) setDefaults() {
 			}
 		}
 	}
+	for i := range c.EDelivery {
+		c.EDelivery[i].setDefaults()
+	}
 	for i := range c.Boxes {
 		b := &c.Boxes[i]
 		setDefault(&b.Quiet, 5*time.Second)
@@ -114,6 +117,12 @@ func (c *Centre) resolve(dir string) {
 			absolute(p, dir)
 		}
 	}
+	for i := range c.EDelivery {
+		e := &c.EDelivery[i]
+		for _, p := range []*string{&e.CA, &e.Cert, &e.Key.File, &e.CallbackSecret.File} {
+			absolute(p, dir)
+		}
+	}
 	for i := range c.Boxes {
 		absolute(&c.Boxes[i].Folder, dir)
 	}
@@ -140,7 +149,7 @@ func (c *Centre) addUnknown(field string) {
 	}
 }
 
-var channelField = regexp.MustCompile(`^(mailboxes|epuap|boxes)\[`)
+var channelField = regexp.MustCompile(`^(mailboxes|epuap|edelivery|boxes)\[`)
 
 // turnOff turns off the channels that lack what they need, and says so.
 func (c *Centre) turnOff() {
@@ -159,6 +168,9 @@ func (c *Centre) turnOff() {
 			{"podmiot (entity)", e.Entity == ""}, {"adres usługi (url)", e.URL == ""},
 			{"certyfikat systemu (cert)", e.Cert == ""}, {"klucz certyfikatu (key)", e.Key.IsZero()},
 		})
+	}
+	for i := range c.EDelivery {
+		c.needEDelivery(&c.EDelivery[i])
 	}
 	for i := range c.Boxes {
 		b := &c.Boxes[i]
@@ -206,6 +218,9 @@ func (c *Centre) accounts() []*Account {
 	for i := range c.EPUAP {
 		list = append(list, &c.EPUAP[i].Account)
 	}
+	for i := range c.EDelivery {
+		list = append(list, &c.EDelivery[i].Account)
+	}
 	for i := range c.Boxes {
 		list = append(list, &c.Boxes[i].Account)
 	}
@@ -234,6 +249,9 @@ func (c *Centre) secretWarnings() (list []string) {
 	}
 	for _, e := range c.EPUAP {
 		list = appendNonEmpty(list, e.Key.warning())
+	}
+	for _, e := range c.EDelivery {
+		list = appendNonEmpty(list, e.Key.warning(), e.CallbackSecret.warning())
 	}
 	return list
 }

@@ -144,6 +144,7 @@ func ParseCentre(data []byte, name string) (*Centre, error) {
 func Canonical(c *Centre) ([]byte, error) {
 	plain := *c
 	plain.Mailboxes, plain.EPUAP, plain.Boxes = slices.Clone(c.Mailboxes), slices.Clone(c.EPUAP), slices.Clone(c.Boxes)
+	plain.EDelivery = slices.Clone(c.EDelivery)
 	for _, a := range plain.accounts() {
 		a.Off = a.Off && len(a.Missing) == 0 // found out again on reading
 	}

@@ -42,8 +42,8 @@ func checkConfig(_ context.Context, c *cli) error {
 				bad++
 				continue
 			}
-			fmt.Fprintf(c.stdout, "%s: %s (%s): %d departments, %d mailboxes, %d skrytki, %d boxes\n",
-				name, p.Name, p.ID, len(p.Departments), len(p.Mailboxes), len(p.EPUAP), len(p.Boxes))
+			fmt.Fprintf(c.stdout, "%s: %s (%s): %d departments, %d mailboxes, %d skrytki, %d e-Doręczenia, %d boxes\n",
+				name, p.Name, p.ID, len(p.Departments), len(p.Mailboxes), len(p.EPUAP), len(p.EDelivery), len(p.Boxes))
 		}
 		for _, w := range cfg.Warnings {
 			fmt.Fprintln(c.stdout, "  uwaga:", w)
