@@ -44,6 +44,7 @@ type Reading struct {
 	References []string          `json:"references,omitempty"`
 	Auto       string            `json:"auto,omitempty"` // "auto-reply", "bounce", "list", "receipt", …; "" = written by a person
 	Headers    map[string]string `json:"headers,omitempty"`
+	Report     *Report           `json:"report,omitempty"` // of a bounce or a receipt: what it says of the mail it is about
 
 	Parts      []Part      `json:"parts,omitempty"`
 	Pages      []Page      `json:"pages,omitempty"`
@@ -96,6 +97,29 @@ type Part struct {
 	Offset     int64  `json:"offset,omitempty"`   // of the encoded body in the original
 	Length     int64  `json:"length,omitempty"`   // octets, encoded
 	Text       string `json:"text,omitempty"`     // text read from it, when Fate is "read"; sender and subject of an opened message
+}
+
+// Report is what a bounce, a delivery receipt (RFC 3464) or a read receipt
+// (RFC 8098) says of the mail that it is about.
+type Report struct {
+	Kind            string            `json:"kind"`                 // report-type: "delivery-status", "disposition-notification", "feedback-report"; "text" when only its words tell
+	Action          string            `json:"action,omitempty"`     // the worst of all recipients: "failed", "delayed", "delivered", "relayed", "expanded"; of a disposition "displayed", "deleted" …
+	OriginalID      string            `json:"originalId,omitempty"` // Message-ID of the mail it is about
+	OriginalSubject string            `json:"originalSubject,omitempty"`
+	Envelope        string            `json:"envelope,omitempty"` // Original-Envelope-Id: what the sender gave as ENVID (RFC 3461)
+	Recipients      []ReportRecipient `json:"recipients,omitempty"`
+}
+
+// MaxReportRecipients bounds the recipients of a Report.
+const MaxReportRecipients = 200
+
+// ReportRecipient is what a Report says of one recipient.
+type ReportRecipient struct {
+	Address    string `json:"address"`
+	Original   string `json:"original,omitempty"`   // the address as the sender wrote it, if it was forwarded
+	Action     string `json:"action,omitempty"`     // as in Report
+	Status     string `json:"status,omitempty"`     // enhanced status code (RFC 3463): "5.1.1"
+	Diagnostic string `json:"diagnostic,omitempty"` // words of the server that refused
 }
 
 // Page is one page of a scan.

@@ -1,11 +1,6 @@
 package mail
 
-import (
-	"bytes"
-	"strings"
-
-	"sekretariat"
-)
+import "strings"
 
 // The values of Reading.Auto: what kind of machine wrote the mail. "" means a
 // person did, as far as the header tells.
@@ -19,105 +14,6 @@ const (
 	AutoBulk      = "bulk"           // bulk mail
 	AutoFeedback  = "feedback"       // abuse report, RFC 5965
 )
-
-// report is what a delivery or disposition report says (RFC 3464, RFC 8098).
-type report struct {
-	kind      string // report-type
-	action    string // of the worst recipient: "failed", "delayed", …
-	status    string
-	recipient string
-	original  string // message id of the mail it is about
-}
-
-// Headers that this package adds to those of the mail: facts of a report.
-const (
-	HeaderReportAction    = "Report-Action"
-	HeaderReportStatus    = "Report-Status"
-	HeaderReportRecipient = "Report-Recipient"
-	HeaderReportOriginal  = "Report-Original-Message-ID"
-)
-
-func (r *report) addTo(out *sekretariat.Reading) {
-	for name, v := range map[string]string{
-		HeaderReportAction: r.action, HeaderReportStatus: r.status, HeaderReportRecipient: r.recipient, HeaderReportOriginal: r.original,
-	} {
-		if v == "" {
-			continue
-		}
-		if out.Headers == nil {
-			out.Headers = map[string]string{}
-		}
-		out.Headers[name] = cutString(v, maxHeaderText)
-	}
-}
-
-// noteReport notes that the message itself, not one within it, is a report.
-func (r *reader) noteReport(level int, kind string) {
-	if level == 0 && r.report.kind == "" {
-		r.report.kind = cutString(kind, 64)
-		if kind == "" {
-			r.report.kind = "unknown"
-		}
-	}
-}
-
-// rank orders the actions of RFC 3464 §2.3.3; the worst one counts.
-var rank = map[string]int{"failed": 5, "delayed": 4, "expanded": 3, "relayed": 2, "delivered": 1}
-
-// readReport reads the fields of a report part.
-func (r *reader) readReport(ctype string, raw []byte) {
-	if r.report.kind == "" {
-		return
-	}
-	r.work += int64(len(raw))
-	for _, group := range fieldGroups(raw) {
-		if ctype == "text/rfc822-headers" {
-			if ids := messageIDs(group.get("message-id"), 1); len(ids) > 0 && r.report.original == "" {
-				r.report.original = ids[0]
-			}
-			return
-		}
-		if ids := messageIDs(group.get("original-message-id"), 1); len(ids) > 0 {
-			r.report.original = ids[0]
-		}
-		if d := group.get("disposition"); d != nil && r.report.action == "" {
-			_, what, _ := strings.Cut(headerText(d), ";")
-			r.report.action = strings.ToLower(strings.TrimSpace(what))
-		}
-		action := strings.ToLower(headerText(group.get("action")))
-		action, _, _ = strings.Cut(action, " ")
-		if rank[action] > rank[r.report.action] {
-			r.report.action = action
-			r.report.status = headerText(group.get("status"))
-			r.report.recipient = reportAddress(group.get("final-recipient"))
-		}
-	}
-}
-
-// reportAddress drops the address type: "rfc822; jan@poczta.example".
-func reportAddress(raw []byte) string {
-	if _, rest, ok := bytes.Cut(raw, []byte(";")); ok {
-		raw = rest
-	}
-	return cleanEmail(raw)
-}
-
-// fieldGroups parses groups of fields separated by blank lines.
-func fieldGroups(raw []byte) []*header {
-	const most = 1000
-	groups := []*header{{}}
-	for line := range bytes.SplitSeq(raw, []byte("\n")) {
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		if len(line) > 0 {
-			groups[len(groups)-1].add(line)
-			continue
-		}
-		if len(groups) < most && len(groups[len(groups)-1].fields) > 0 {
-			groups = append(groups, &header{})
-		}
-	}
-	return groups
-}
 
 // auto tells what kind of machine wrote the mail, by RFC 3834 and by what
 // programs really send. It is a fact for rules, not a verdict.
@@ -159,12 +55,12 @@ func (r *report) auto() string {
 		switch r.action {
 		case "delayed":
 			return AutoDelay
-		case "delivered", "relayed", "expanded":
+		case "delivered", "relayed", "expanded", "deliverable":
 			return AutoReceipt
 		}
 		return AutoBounce
 	}
-	if rank[r.action] == rank["failed"] {
+	if r.action == "failed" {
 		return AutoBounce
 	}
 	return ""

@@ -80,10 +80,8 @@ func (r *reader) messageHeader(f *frame, h *header) {
 		r.root = *h
 		return
 	}
-	if r.report.original == "" && f.level == 1 && r.report.kind != "" {
-		if ids := messageIDs(h.get("message-id"), 1); len(ids) > 0 {
-			r.report.original = ids[0]
-		}
+	if f.level == 1 && r.report.kind != "" {
+		r.report.about(h)
 	}
 	if f.part < 0 {
 		return
@@ -139,8 +137,12 @@ func (r *reader) finish() sekretariat.Reading {
 	r.date(h)
 	r.ids(h)
 	out.Headers = selectHeaders(h)
+	if out.Auto = r.auto(h); out.Auto == AutoBounce || out.Auto == AutoDelay {
+		if len(r.report.recipients) == 0 || r.report.original == "" {
+			r.report.fromText(h, out.Text, out.Sender.Email)
+		}
+	}
 	r.report.addTo(out)
-	out.Auto = r.auto(h)
 	r.judge(h)
 	return *out
 }
