@@ -24,6 +24,8 @@ type Door string
 // The doors of the first floor.
 const (
 	DoorIMAP      Door = "imap"
+	DoorLMTP      Door = "lmtp" // a mail server handed it over
+	DoorSMTP      Door = "smtp"
 	DoorEPUAPPull Door = "epuap-pull"
 	DoorUAAPI     Door = "ua-api" // e-Doręczenia, User Agent API
 	DoorFolder    Door = "folder"
@@ -72,6 +74,7 @@ type Delivery struct {
 	Arrived Arrival
 	Sent    time.Time // as the channel says, zero if unknown
 	Test    bool      // marked as a test by the channel (ePUAP czyTestowe)
+	Junk    bool      // it lay in the folder for what the mail server takes for spam
 
 	// Source holds what else the channel knows (sender account, ePUAP id, …).
 	// It may hold personal data: it is stored only inside the sealed manifest.
@@ -122,6 +125,7 @@ type Manifest struct {
 	Received time.Time         `json:"received"` // when we had all bytes, UTC
 	Sent     *time.Time        `json:"sent,omitempty"`
 	Test     bool              `json:"test,omitempty"`
+	Junk     bool              `json:"junk,omitempty"` // see Delivery.Junk
 	Park     ParkReason        `json:"park,omitempty"` // why the submission is to be parked: its body is a note about something that could not be taken in
 	Source   map[string]string `json:"source,omitempty"`
 }

@@ -92,6 +92,7 @@ type ArrivedData struct {
 	Arrived     Arrival      `json:"arrived"`
 	Received    time.Time    `json:"received"`
 	Test        bool         `json:"test,omitempty"`
+	Junk        bool         `json:"junk,omitempty"` // the mail server took it for spam: a hint for sorting, no proof
 	Park        ParkReason   `json:"park,omitempty"` // the receiver asks for parking: the body is a note, see ingest.Receiver.Park
 }
 

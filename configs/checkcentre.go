@@ -1,8 +1,6 @@
 package configs
 
 import (
-	"encoding/hex"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -206,28 +204,6 @@ func (d *document) atLeast(at path, v, least time.Duration) {
 	}
 }
 
-func (d *document) checkMailbox(at path, m Mailbox) {
-	host := ""
-	if m.Server != "" {
-		host = d.hostPort(at.with("server"), m.Server)
-	}
-	d.oneOf(at.with("tls"), m.TLS, "implicit", "starttls", "none")
-	if m.TLS == "none" && host != "" && !loopback(host) {
-		d.wrong(at.with("tls"), "without TLS the password would cross the network in the clear: \"none\" is allowed to this machine only, not to %s", host)
-	}
-	d.oneOf(at.with("auth"), m.Auth, "plain", "login", "xoauth2")
-	d.oneOf(at.with("after"), m.After, "move", "keyword", "keep")
-	d.date(at.with("since"), m.Since)
-	d.secret(at.with("password"), m.Password)
-	d.atLeast(at.with("poll"), m.Poll, time.Second)
-	if m.Address != "" && !validMail(m.Address) {
-		d.wrong(at.with("address"), "%q is no e-mail address", m.Address)
-	}
-	if m.After == "move" && slices.Contains(m.Folders, m.Done) {
-		d.wrong(at.with("done"), "the folder %q is read as well: taken mail would be read again", m.Done)
-	}
-}
-
 func (d *document) checkEPUAP(at path, e EPUAP) {
 	if e.URL != "" {
 		d.webURL(at.with("url"), e.URL)
@@ -240,11 +216,7 @@ func (d *document) checkEPUAP(at path, e EPUAP) {
 	if e.VerifyResponse == "require" && len(e.Pins) == 0 {
 		d.wrong(at.with("verify_response"), "\"require\" needs \"pins\": the SHA-256 of the certificates that may sign")
 	}
-	for k, p := range e.Pins {
-		if b, err := hex.DecodeString(p); err != nil || len(b) != 32 {
-			d.wrong(at.with("pins", k), "%q is no SHA-256: 64 hexadecimal digits", p)
-		}
-	}
+	d.pins(at, e.Pins)
 	d.secret(at.with("key"), e.Key)
 	d.atLeast(at.with("poll"), e.Poll, time.Second)
 }

@@ -20,8 +20,10 @@ type Installation struct {
 	NATS    NATS    `yaml:"nats"`    // the ledger; without it embedded
 	Storage Storage `yaml:"storage"` // the object store; without it files in the data folder
 	Listen  Listen  `yaml:"listen"`  // HTTP listeners
-	Limits  Limits  `yaml:"limits"`  // bounds on what comes from outside
-	Log     Log     `yaml:"log"`     // how the service logs
+	// MailDoor lets a mail server hand mail over by LMTP or SMTP.
+	MailDoor MailDoor `yaml:"mail_door"`
+	Limits   Limits   `yaml:"limits"` // bounds on what comes from outside
+	Log      Log      `yaml:"log"`    // how the service logs
 	// Centres are paths of centre profiles, relative to this file.
 	Centres []string `yaml:"centres"`
 
@@ -206,25 +208,65 @@ type Account struct {
 	Missing []string `yaml:"-"`
 }
 
-// Mailbox is one IMAP account.
+// Mailbox is one IMAP account, or one that only the mail door (mail_door) feeds.
 type Mailbox struct {
 	Account `yaml:",inline"`
 
-	Address  string   `yaml:"address"`  // the public e-mail address
+	Address string `yaml:"address"` // the public e-mail address
+	// Door says that the mail door takes mail for the addresses of this mailbox; without server the door alone does.
+	Door     bool     `yaml:"door"`
+	Aliases  []string `yaml:"aliases"`  // further addresses that the mail door takes mail for
 	Server   string   `yaml:"server"`   // host:port
 	TLS      string   `yaml:"tls"`      // implicit (default), starttls, or none (this machine only)
-	CA       string   `yaml:"ca"`       // file of an extra CA
+	CA       string   `yaml:"ca"`       // file of an extra CA, or of the server's own self-signed certificate
+	Pins     []string `yaml:"pins"`     // SHA-256 of the certificates that the server may show, for one that no CA signed; with ca both must hold
 	User     string   `yaml:"user"`     // login name
 	Password Secret   `yaml:"password"` // read anew at each login
-	Auth     string   `yaml:"auth"`     // plain (default), login or xoauth2
+	OAuth    *OAuth   `yaml:"oauth"`    // instead of a password: Microsoft 365, Google
+	Auth     string   `yaml:"auth"`     // plain (default), login, xoauth2 (default with oauth) or oauthbearer
 	Folders  []string `yaml:"folders"`  // folders to take mail from; default [INBOX]
+	// Junk is the folder for what the mail server takes for spam: auto (default; whichever the server says it is), its name, or off.
+	// Its mail is taken in with a mark and left where it is.
+	Junk string `yaml:"junk"`
 	// What is done with a taken message: move to "done" (default), keyword (set
 	// $Sekretariat), or keep.
-	After string        `yaml:"after"`
-	Done  string        `yaml:"done"`  // folder for taken mail; default Sekretariat/Przyjete
-	Poll  time.Duration `yaml:"poll"`  // how often to look beside IDLE; default 60s
-	Idle  *bool         `yaml:"idle"`  // use IDLE; default true
-	Since string        `yaml:"since"` // mail that arrived before this day is left alone
+	After string `yaml:"after"`
+	Done  string `yaml:"done"` // folder for taken mail; default Sekretariat/Przyjete
+	// DeleteAfterDays deletes taken mail from the mailbox so many days after it was taken, each message only when its stored
+	// bytes were read again and found whole; 0 (default) never.
+	DeleteAfterDays int           `yaml:"delete_after_days"`
+	Poll            time.Duration `yaml:"poll"`  // how often to look beside IDLE; default 60s
+	Idle            *bool         `yaml:"idle"`  // use IDLE; default true
+	Since           string        `yaml:"since"` // mail that arrived before this day is left alone
+}
+
+// OAuth is how a mailbox proves itself to its provider without a password.
+type OAuth struct {
+	Provider string `yaml:"provider"` // microsoft, google or other
+	// Flow is refresh (default; a person authorises once with "sekretariat mailbox authorize") or client (the program has
+	// a right of its own: client credentials, at Google a service account).
+	Flow           string   `yaml:"flow"`
+	Tenant         string   `yaml:"tenant"`          // microsoft: id or domain of the directory
+	ClientID       string   `yaml:"client_id"`       // id of the registered application
+	ClientSecret   Secret   `yaml:"client_secret"`   // its secret; a public client has none
+	SecretExpires  string   `yaml:"secret_expires"`  // last day of that secret, for the countdown
+	ServiceAccount Secret   `yaml:"service_account"` // google, flow client: key file of the service account, JSON
+	Token          string   `yaml:"token"`           // file of the refresh token; default secrets/oauth-CENTRE-MAILBOX.json in the data folder
+	TokenURL       string   `yaml:"token_url"`       // other: where tokens are given
+	DeviceURL      string   `yaml:"device_url"`      // other: where authorising by a code begins
+	AuthURL        string   `yaml:"auth_url"`        // other: page of authorising, for providers without device_url
+	Scopes         []string `yaml:"scopes"`          // default by provider
+	CA             string   `yaml:"ca"`              // file of an extra CA for the provider's addresses (an office's proxy)
+}
+
+// MailDoor is where a mail server hands mail over and holds it until it is durable here.
+type MailDoor struct {
+	LMTP  string   `yaml:"lmtp"`  // host:port or unix:/path of the LMTP listener; without it none
+	SMTP  string   `yaml:"smtp"`  // host:port of the SMTP listener; without it none
+	Name  string   `yaml:"name"`  // host name in the greeting; default the machine's
+	Allow []string `yaml:"allow"` // networks that may connect, 192.0.2.0/24; default this machine only
+	Cert  string   `yaml:"cert"`  // certificate for STARTTLS, PEM file; read anew when it changes
+	Key   Secret   `yaml:"key"`   // its private key, PEM
 }
 
 // EPUAP is one skrytka in PULL mode.

@@ -47,7 +47,9 @@ func (c *Centre) setDefaults() {
 	for i := range c.Mailboxes {
 		m := &c.Mailboxes[i]
 		setDefault(&m.TLS, "implicit")
-		setDefault(&m.Auth, "plain")
+		m.setAuthDefaults()
+		setDefault(&m.Junk, "auto")
+		plainPins(m.Pins)
 		setDefault(&m.After, "move")
 		setDefault(&m.Done, "Sekretariat/Przyjete")
 		setDefault(&m.Poll, time.Minute)
@@ -61,6 +63,7 @@ func (c *Centre) setDefaults() {
 	}
 	for i := range c.EPUAP {
 		e := &c.EPUAP[i]
+		plainPins(e.Pins)
 		setDefault(&e.Skrot, "sha1")
 		setDefault(&e.Poll, time.Minute)
 		if e.VerifyResponse == "" {
@@ -82,6 +85,30 @@ func (c *Centre) setDefaults() {
 	}
 }
 
+func (m *Mailbox) setAuthDefaults() {
+	if m.OAuth == nil {
+		setDefault(&m.Auth, "plain")
+		return
+	}
+	setDefault(&m.Auth, "xoauth2")
+	setDefault(&m.OAuth.Flow, "refresh")
+	setDefault(&m.OAuth.Provider, "other")
+}
+
+// plainPins writes digests as our own code does: tools print them with colons.
+func plainPins(pins []string) {
+	for i, p := range pins {
+		pins[i] = strings.ToLower(strings.ReplaceAll(p, ":", ""))
+	}
+}
+
+// Pulled tells whether mail is fetched from a server, and not only handed over
+// at the mail door.
+func (m *Mailbox) Pulled() bool { return m.Server != "" }
+
+// Addresses are what the mail door knows the mailbox by.
+func (m *Mailbox) Addresses() []string { return append([]string{m.Address}, m.Aliases...) }
+
 // setDefault fills v in when it has its zero value.
 func setDefault[T comparable](v *T, value T) {
 	var zero T
@@ -92,7 +119,7 @@ func setDefault[T comparable](v *T, value T) {
 
 // resolve makes the paths of an installation file absolute.
 func (in *Installation) resolve(dir string) {
-	for _, p := range []*string{&in.Data, &in.NATS.Credentials, &in.NATS.CA} {
+	for _, p := range []*string{&in.Data, &in.NATS.Credentials, &in.NATS.CA, &in.MailDoor.Cert, &in.MailDoor.Key.File} {
 		absolute(p, dir)
 	}
 	if s := in.Storage.S3; s != nil {
@@ -111,6 +138,11 @@ func (c *Centre) resolve(dir string) {
 	for i := range c.Mailboxes {
 		absolute(&c.Mailboxes[i].CA, dir)
 		absolute(&c.Mailboxes[i].Password.File, dir)
+		if o := c.Mailboxes[i].OAuth; o != nil {
+			for _, p := range []*string{&o.ClientSecret.File, &o.ServiceAccount.File, &o.Token, &o.CA} {
+				absolute(p, dir)
+			}
+		}
 	}
 	for i := range c.EPUAP {
 		for _, p := range []*string{&c.EPUAP[i].CA, &c.EPUAP[i].Cert, &c.EPUAP[i].Key.File} {
@@ -156,10 +188,7 @@ func (c *Centre) turnOff() {
 	c.Warnings = nil
 	for i := range c.Mailboxes {
 		m := &c.Mailboxes[i]
-		c.need(&m.Account, "skrzynka pocztowa", missing{
-			{"adres e-mail (address)", m.Address == ""}, {"serwer (server)", m.Server == ""},
-			{"użytkownik (user)", m.User == ""}, {"hasło (password)", m.Password.IsZero()},
-		})
+		c.need(&m.Account, "skrzynka pocztowa", m.missing())
 	}
 	for i := range c.EPUAP {
 		e := &c.EPUAP[i]
@@ -186,6 +215,25 @@ func (c *Centre) turnOff() {
 		}
 		c.Warnings = append(c.Warnings, w+".")
 	}
+}
+
+// missing is what a mailbox lacks. One that the mail door feeds needs no server.
+func (m *Mailbox) missing() missing {
+	pulled := m.Pulled() || !m.Door
+	list := missing{
+		{"adres e-mail (address)", m.Address == ""}, {"serwer (server)", pulled && m.Server == ""},
+		{"użytkownik (user)", pulled && m.User == ""}, {"hasło (password)", pulled && m.OAuth == nil && m.Password.IsZero()},
+	}
+	if o := m.OAuth; o != nil {
+		list = append(list, missing{
+			{"identyfikator aplikacji (oauth.client_id)", o.ClientID == "" && o.ServiceAccount.IsZero()},
+			{"katalog firmy Microsoft (oauth.tenant)", o.Provider == "microsoft" && o.Tenant == ""},
+			{"sekret aplikacji (oauth.client_secret)", o.Flow == "client" && o.Provider != "google" && o.ClientSecret.IsZero()},
+			{"klucz konta usługi (oauth.service_account)", o.Flow == "client" && o.Provider == "google" && o.ServiceAccount.IsZero()},
+			{"adres wydawania tokenów (oauth.token_url)", o.Provider == "other" && o.TokenURL == ""},
+		}...)
+	}
+	return list
 }
 
 // missing lists what a channel needs, and whether it is not there.
@@ -238,6 +286,7 @@ func (in *Installation) collectWarnings() {
 			in.Warnings = append(in.Warnings, w)
 		}
 	}
+	in.Warnings = appendNonEmpty(in.Warnings, in.MailDoor.Key.warning())
 	if s := in.Storage.S3; s != nil {
 		in.Warnings = appendNonEmpty(in.Warnings, s.AccessKey.warning(), s.SecretKey.warning())
 	}
@@ -246,6 +295,9 @@ func (in *Installation) collectWarnings() {
 func (c *Centre) secretWarnings() (list []string) {
 	for _, m := range c.Mailboxes {
 		list = appendNonEmpty(list, m.Password.warning())
+		if o := m.OAuth; o != nil {
+			list = appendNonEmpty(list, o.ClientSecret.warning(), o.ServiceAccount.warning())
+		}
 	}
 	for _, e := range c.EPUAP {
 		list = appendNonEmpty(list, e.Key.warning())

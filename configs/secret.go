@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 )
 
 // maxSecret bounds a secret, in octets: a private key with its chain fits.
@@ -70,4 +72,54 @@ func (s Secret) warning() string {
 		return ""
 	}
 	return fmt.Sprintf("Plik z hasłem lub kluczem %s mogą czytać inni użytkownicy komputera (prawa %04o): wykonaj chmod 600.", s.File, st.Mode().Perm())
+}
+
+// ReplaceFile puts content into the file of a secret so that at any moment, also
+// after a power failure, the file holds all of the old or all of the new. A
+// file that was there keeps its owner; nobody else may read it.
+func ReplaceFile(path string, content []byte) error {
+	folder := filepath.Dir(path)
+	f, err := os.CreateTemp(folder, ".new-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("write secret file %s: %w", path, err)
+	}
+	err = errors.Join(keepOwner(f, path), writeAll(f, content))
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write secret file %s: %w", path, errors.Join(err, os.Remove(f.Name())))
+	}
+	d, err := os.Open(folder)
+	if err != nil {
+		return fmt.Errorf("write secret file %s: %w", path, err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("write secret file %s: %w", path, err)
+	}
+	return nil
+}
+
+func writeAll(f *os.File, content []byte) error {
+	_, err := f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// keepOwner gives a new file to whoever has the old one, or the folder: the
+// command that writes it often runs as root, and the service does not.
+func keepOwner(f *os.File, path string) error {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		st, err = os.Stat(filepath.Dir(path))
+	}
+	if err != nil {
+		return err
+	}
+	if os.Getuid() != 0 {
+		return nil // an own file stays one's own
+	}
+	if owner, ok := st.Sys().(*syscall.Stat_t); ok {
+		return f.Chown(int(owner.Uid), int(owner.Gid))
+	}
+	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
+	"time"
 
 	"sekretariat"
 )
@@ -63,16 +65,60 @@ type Channel interface {
 
 // Health is the state of one channel.
 type Health struct {
-	OK      bool
-	Message string // plain Polish, for the clerk: what is wrong, since when, what to do
-	Code    string // for metrics and logs: "ok", "login", "connect", "certificate", "folder", …
+	OK      bool   `json:"ok"`
+	Message string `json:"message,omitempty"` // plain Polish, for the clerk: what is wrong, since when, what to do
+	Code    string `json:"code"`              // for metrics and logs: "ok", "login", "connect", "certificate", "folder", …
 	// Waiting is how many deliveries the source still holds that the ledger
 	// does not know, by the last reconciliation; -1 = not known.
-	Waiting int
+	Waiting int `json:"waiting"`
 	// Figures are further measurements for the metrics, by name with unit
 	// ("certificate_expires_seconds": seconds since 1970 UTC). Names and values
 	// hold no personal data.
-	Figures map[string]float64
+	Figures map[string]float64 `json:"figures,omitempty"`
+	// Since is when the trouble that Code names began; zero without trouble.
+	Since time.Time `json:"since,omitzero"`
+	// Expires lists what the channel lives on and must be renewed in time.
+	Expires []Expiry `json:"expires,omitempty"`
+}
+
+// Expiry is the end of something that has to be renewed.
+type Expiry struct {
+	What string    `json:"what"` // "certificate", "ca", "token", "client-secret", …
+	At   time.Time `json:"at"`
+	// Stage is the warning that is due (rule P10): 0 none, then 60, 30, 7 days
+	// ahead, -1 after the end.
+	Stage int `json:"stage"`
+}
+
+// Stages of warnings before something ends, days (rule P10).
+var expiryStages = []int{7, 30, 60}
+
+// NewExpiry finds the stage for something that is valid from begin (zero: not
+// known) to end. What is renewed every few weeks by itself is not worth a
+// warning before a sixth of its life is left: a certificate of 90 days has 15
+// left when its renewal has failed for a fortnight.
+func NewExpiry(what string, begin, end, now time.Time) Expiry {
+	e := Expiry{What: what, At: end}
+	left := end.Sub(now)
+	if left <= 0 {
+		e.Stage = -1
+		return e
+	}
+	if !begin.IsZero() && left > end.Sub(begin)/6 {
+		return e
+	}
+	for _, days := range expiryStages {
+		if left <= time.Duration(days)*24*time.Hour {
+			e.Stage = days
+			break
+		}
+	}
+	return e
+}
+
+// Days is how many whole days are left; negative after the end.
+func (e Expiry) Days(now time.Time) int {
+	return int(math.Floor(e.At.Sub(now).Hours() / 24))
 }
 
 // FigureCertificate is the figure of when the certificate that a channel signs

@@ -70,7 +70,7 @@ func (r *Intake) describe(d sekretariat.Delivery, park sekretariat.ParkReason, f
 		Original: sekretariat.ObjectRef{
 			Key: storage.OriginalKey(d.Centre, id, f.SHA256), SHA256: f.SHA256, Size: f.Size, MediaType: d.MediaType,
 		},
-		Arrived: d.Arrived, Received: now, Test: d.Test, Park: park, Source: cut(d.Source),
+		Arrived: d.Arrived, Received: now, Test: d.Test, Junk: d.Junk, Park: park, Source: cut(d.Source),
 	}
 	if d.Content != nil {
 		m.Content = d.Content(f)
@@ -109,7 +109,7 @@ func arrived(k kept) (sekretariat.Event, error) {
 		Submission: m.Submission, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit,
 		Department: m.Department, Series: m.Series, Size: m.Original.Size,
 		ManifestKey: storage.ManifestKey(m.Centre, m.Submission), Manifest: sekretariat.DigestOf(k.raw),
-		Content: m.Content, Arrived: m.Arrived, Received: m.Received, Test: m.Test, Park: m.Park,
+		Content: m.Content, Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Park: m.Park,
 	})
 }
 
