@@ -142,6 +142,7 @@ const inlineMax = 4 << 20
 type child struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
+	w      *bufio.Writer // over in
 	out    *bufio.Reader
 	single bool // has its original as a file and ends after it
 	timer  *time.Timer
@@ -168,7 +169,7 @@ func (p *Pool) start(file *os.File) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a reading process: %w", err)
 	}
-	return &child{cmd: cmd, in: in, out: bufio.NewReaderSize(out, 64<<10), single: file != nil}, nil
+	return &child{cmd: cmd, in: in, w: bufio.NewWriterSize(in, 64<<10), out: bufio.NewReaderSize(out, 64<<10), single: file != nil}, nil
 }
 
 func (p *Pool) startWithFile(ctx context.Context, body sekretariat.Body) (*child, error) {
@@ -232,16 +233,15 @@ func (c *child) exchange(in Input) (answer, error) {
 	if c.single {
 		req.Inline = -1
 	}
-	w := bufio.NewWriterSize(c.in, 64<<10)
-	if err := writeFrame(w, req); err != nil {
+	if err := writeFrame(c.w, req); err != nil {
 		return a, err
 	}
 	if !c.single {
-		if _, err := io.Copy(w, io.NewSectionReader(in.Body, 0, in.Body.Size())); err != nil {
+		if _, err := io.Copy(c.w, io.NewSectionReader(in.Body, 0, in.Body.Size())); err != nil {
 			return a, err
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := c.w.Flush(); err != nil {
 		return a, err
 	}
 	return a, readFrame(c.out, &a)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 )
 
 // maxBatchBytes bounds one batch of Append (octets of payload).
@@ -18,6 +19,7 @@ type committer struct {
 	stream string
 	in     chan *pending
 	held   []*pending // taken from in, but of a later batch
+	busy   int        // messages of the batch before
 	last   uint64     // last sequence that was acknowledged, if known
 	known  bool
 }
@@ -37,6 +39,7 @@ func (k *committer) run() {
 			return
 		}
 		k.begin()
+		k.busy = len(batch)
 		k.commit(batch)
 	}
 }
@@ -76,7 +79,35 @@ func (k *committer) gather() []*pending {
 			idle++
 		}
 	}
+	k.linger(&g)
 	return g.batch
+}
+
+// How long a batch under backlog waits to become as large as the one before:
+// a batch costs the server files and flushes of its own, whatever it holds.
+const (
+	lingerFrom = 4 // messages of the batch before
+	lingerMax  = 2 * time.Millisecond
+)
+
+// linger lets a batch grow under backlog. A single letter on a quiet system
+// never waits: the batch before it was as small as its own.
+func (k *committer) linger(g *gathering) {
+	if k.busy < lingerFrom || len(g.batch) >= k.busy {
+		return
+	}
+	end := time.NewTimer(lingerMax)
+	defer end.Stop()
+	for len(g.batch) < k.busy && g.room() && len(k.held) < MaxBatch {
+		select {
+		case p := <-k.in:
+			k.add(g, p)
+		case <-end.C:
+			return
+		case <-k.l.closing:
+			return
+		}
+	}
 }
 
 // gathering is a batch in the making.

@@ -95,6 +95,11 @@ type service struct {
 	idempotencyKey []byte // of the upload door's marks
 }
 
+// memoryLimit is where the collector begins to work hard. Under backlog the
+// staging log's waiting objects (maxPending) and what NATS keeps are about a
+// hundred MiB; less room above them doubles the cost of a letter.
+const memoryLimit = 224 << 20
+
 // tuneMemory lets garbage grow while there is little of it: under backlog the
 // collector then costs a third, and the limit keeps the process small. What the
 // operator sets by GOGC and GOMEMLIMIT stands.
@@ -103,7 +108,7 @@ func tuneMemory() {
 		debug.SetGCPercent(400)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(160 << 20)
+		debug.SetMemoryLimit(memoryLimit)
 	}
 }
 
