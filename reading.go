@@ -81,6 +81,9 @@ type Address struct {
 
 // Part is one part of a letter: a MIME part, an attachment of an ePUAP letter,
 // an archive member. Every part is listed with its fate.
+//
+// A member of an archive names the part that holds it (In, "" when the letter
+// itself is the archive) and its place there (Member).
 type Part struct {
 	Path       string `json:"path"`           // position in the tree, "1.2"
 	Name       string `json:"name,omitempty"` // as declared, for display only
@@ -90,12 +93,14 @@ type Part struct {
 	Attachment bool   `json:"attachment,omitempty"`
 	Size       int64  `json:"size"`   // octets, decoded
 	SHA256     Digest `json:"sha256"` // of the decoded octets
-	Fate       string `json:"fate"`   // "text", "listed", "read", "opened", "unreadable", "limit"
+	Fate       string `json:"fate"`   // "text", "listed", "read", "opened", "unreadable", "limit", "encrypted"
 	Charset    string `json:"charset,omitempty"`
 	ContentID  string `json:"contentId,omitempty"`
 	Encoding   string `json:"encoding,omitempty"` // content transfer encoding
 	Offset     int64  `json:"offset,omitempty"`   // of the encoded body in the original
 	Length     int64  `json:"length,omitempty"`   // octets, encoded
+	In         string `json:"in,omitempty"`       // path of the part that holds it: an archive, a message in an archive
+	Member     int    `json:"member,omitempty"`   // ordinal in that archive, from 1; 0 = no member of an archive
 	Text       string `json:"text,omitempty"`     // text read from it, when Fate is "read"; sender and subject of an opened message
 }
 
@@ -124,12 +129,17 @@ type ReportRecipient struct {
 
 // Page is one page of a scan.
 type Page struct {
-	Number int    `json:"number"` // from 1
+	Part   string `json:"part,omitempty"` // path of the part that it is a page of, "" = the letter
+	Number int    `json:"number"`         // from 1, within its part
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
 	DPI    int    `json:"dpi,omitempty"`
-	Blank  bool   `json:"blank,omitempty"`
-	Text   string `json:"text,omitempty"`
+	// Orientation says how to turn the picture so that it stands upright, as
+	// in EXIF (2.32 §4.6.4, tag 274): 1 to 8, 0 = not said. Width and Height
+	// are those of the picture as stored, before turning.
+	Orientation int    `json:"orientation,omitempty"`
+	Blank       bool   `json:"blank,omitempty"`
+	Text        string `json:"text,omitempty"`
 }
 
 // Code is a barcode or QR code found on a page.
@@ -149,9 +159,11 @@ const (
 
 // Signature is one electronic signature found in or beside a letter.
 type Signature struct {
-	Part      string     `json:"part,omitempty"` // path of the part it belongs to, "" = the letter
-	Type      string     `json:"type"`           // "xades", "pades", "cades", "smime", "pgp", …
-	Verdict   string     `json:"verdict"`        // see the Verdict constants
+	Part      string     `json:"part,omitempty"`    // path of the part it belongs to, "" = the letter
+	Type      string     `json:"type"`              // "xades", "pades", "cades", "asic-s", "asic-e", "smime", "pgp", …
+	Verdict   string     `json:"verdict"`           // see the Verdict constants
+	Of        string     `json:"of,omitempty"`      // paths of the parts that it signs, separated by blanks, when they are known
+	Pairing   string     `json:"pairing,omitempty"` // what ties it to them: "digest", "content" (they are inside), or "name" alone
 	Signer    *Party     `json:"signer,omitempty"`
 	Issuer    string     `json:"issuer,omitempty"`    // of the certificate, as it names itself
 	Qualified bool       `json:"qualified,omitempty"` // the certificate calls itself qualified (eIDAS, ETSI EN 319 412-5); not examined

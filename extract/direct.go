@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif" // dimensions of pictures
-	_ "image/jpeg"
-	_ "image/png"
 	"io"
-	"os"
 	"strings"
 
 	"sekretariat"
@@ -17,23 +12,21 @@ import (
 	"sekretariat/extract/epuapdoc"
 	"sekretariat/extract/html"
 	"sekretariat/extract/mail"
-	"sekretariat/extract/pdf"
 	"sekretariat/extract/polish"
 	"sekretariat/extract/sniff"
 )
 
 // Findings of the dispatcher itself.
 const (
-	FindingNoReader = "no-reader"     // no reader for this format: listed, kept, not read
-	FindingPicture  = "no-text-layer" // a picture: nothing to read without OCR
-	FindingEmpty    = "empty"
-	FindingKilled   = "reader-killed" // reading took too long or too much memory
-)
-
-// Limits of reading attachments: what is beyond is listed, not read.
-const (
-	maxReadParts = 20
-	maxPartSize  = 64 << 20 // octets, decoded
+	FindingNoReader  = "no-reader"     // no reader for this format: listed, kept, not read
+	FindingPicture   = "no-text-layer" // a picture: nothing to read without OCR
+	FindingEmpty     = "empty"
+	FindingKilled    = "reader-killed"     // reading took too long or too much memory
+	FindingEncrypted = "encrypted"         // a password is needed: "podaj hasło"
+	FindingLimit     = "attachments-limit" // more attachments than are read; Detail: "count", "size" or "time"
+	FindingArchive   = "archive-limit"     // more in an archive than is unpacked; Detail: "count", "depth", "ratio", "size" or "memory"
+	FindingBroken    = "part-broken"       // damaged: what it holds cannot be read, or not all of it
+	FindingNameOdd   = "name-odd"          // the name of a member could mislead
 )
 
 // Direct reads in this process. It is what runs inside the child processes of
@@ -62,6 +55,7 @@ func (d Direct) Read(ctx context.Context, in Input) (sekretariat.Reading, error)
 	return r, nil
 }
 
+// read reads the letter itself, then what hangs on it.
 func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Reading, error) {
 	switch {
 	case in.Kind == sekretariat.KindMail || typ == "message/rfc822":
@@ -69,17 +63,17 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 		if err != nil {
 			return r, err
 		}
-		return d.attachments(ctx, r, func(p sekretariat.Part) (io.Reader, error) { return mail.OpenPart(in.Body, p), nil })
+		return d.attachments(ctx, in, r)
 	case in.Kind == sekretariat.KindEPUAP || typ == "application/xml" && d.isEPUAP(ctx, in):
 		r, err := epuapdoc.Read(ctx, in.Body, in.Source)
 		if err != nil {
 			return r, err
 		}
-		return d.attachments(ctx, r, func(p sekretariat.Part) (io.Reader, error) { return epuapdoc.OpenPart(in.Body, p), nil })
-	case typ == "application/pdf":
-		return d.pdf(ctx, io.NewSectionReader(in.Body, 0, in.Body.Size()))
+		return d.attachments(ctx, in, r)
+	case typ == "text/plain" || typ == "text/html" || typ == "application/x-empty":
+		return d.simple(in, typ)
 	}
-	return d.simple(in, typ)
+	return d.file(ctx, in, typ)
 }
 
 // isEPUAP tells whether an XML file from a box is an ePUAP document: those
@@ -92,78 +86,53 @@ func (d Direct) isEPUAP(ctx context.Context, in Input) bool {
 // simple reads what needs no parser of its own.
 func (d Direct) simple(in Input, typ string) (sekretariat.Reading, error) {
 	r := sekretariat.Reading{Reader: "plain-1", Format: typ, Outcome: sekretariat.ReadOK}
-	body := io.NewSectionReader(in.Body, 0, in.Body.Size())
-	switch {
-	case typ == "text/plain" || typ == "text/html":
-		raw, err := io.ReadAll(io.LimitReader(body, 4*sekretariat.MaxText))
-		if err != nil {
-			return r, fmt.Errorf("read text: %w", err)
-		}
-		text, _ := charset.Decode(raw, "")
-		if typ == "text/html" {
-			text = html.Text(text)
-		}
-		r.Text = cut(text)
-	case strings.HasPrefix(typ, "image/"):
-		r.Reader, r.Outcome = "image-1", sekretariat.ReadPartial
-		if c, _, err := image.DecodeConfig(body); err == nil {
-			r.Pages = []sekretariat.Page{{Number: 1, Width: c.Width, Height: c.Height}}
-		}
-		r.Findings = []sekretariat.Finding{{Code: FindingPicture}}
-	case typ == "application/x-empty":
+	if typ == "application/x-empty" {
 		r.Outcome, r.Findings = sekretariat.ReadUnreadable, []sekretariat.Finding{{Code: FindingEmpty}}
-	default:
-		r.Outcome, r.Findings = sekretariat.ReadUnreadable, []sekretariat.Finding{{Code: FindingNoReader, Detail: typ}}
+		return r, nil
 	}
+	text, err := plainText(io.NewSectionReader(in.Body, 0, in.Body.Size()), typ)
+	if err != nil {
+		return r, fmt.Errorf("read text: %w", err)
+	}
+	r.Text = text
 	return r, nil
 }
 
-// pdf copies a stream into an anonymous file, which is how poppler can read at
-// random without our inventing a name, and reads it.
-func (d Direct) pdf(ctx context.Context, body io.Reader) (sekretariat.Reading, error) {
-	f, err := Anonymous(d.Temp)
+func plainText(body io.Reader, typ string) (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(body, 4*sekretariat.MaxText))
 	if err != nil {
-		return sekretariat.Reading{}, err
+		return "", err
 	}
-	defer f.Close()
-	if _, err := io.Copy(f, body); err != nil {
-		return sekretariat.Reading{}, fmt.Errorf("copy PDF for reading: %w", err)
+	text, _ := charset.Decode(raw, "")
+	if typ == "text/html" {
+		text = html.Text(text)
 	}
-	return pdf.Read(ctx, f)
+	return cut(text), nil
 }
 
-// attachments reads the text of those attachments that have any: it routes
-// letters whose mail says only "w załączeniu".
-func (d Direct) attachments(ctx context.Context, r sekretariat.Reading, open func(sekretariat.Part) (io.Reader, error)) (sekretariat.Reading, error) {
-	read := 0
-	for i := range r.Parts {
-		p := &r.Parts[i]
-		if !p.Attachment || p.Type != "application/pdf" || p.Fate != "listed" {
-			continue
-		}
-		if read++; read > maxReadParts || p.Size > maxPartSize {
-			p.Fate = "limit"
-			continue
-		}
-		body, err := open(*p)
-		if err != nil {
-			p.Fate = "unreadable"
-			continue
-		}
-		sub, err := d.pdf(ctx, body)
-		if err != nil {
-			return r, err
-		}
-		p.Text, p.Fate = sub.Text, "read"
-		if sub.Outcome == sekretariat.ReadUnreadable {
-			p.Fate = "unreadable"
-		}
-		for _, f := range sub.Findings {
-			if len(r.Findings) < sekretariat.MaxFindings {
-				f.Part = p.Path
-				r.Findings = append(r.Findings, f)
-			}
-		}
+// file reads a file that came by itself: what it holds is the letter's text,
+// pages and parts.
+func (d Direct) file(ctx context.Context, in Input, typ string) (sekretariat.Reading, error) {
+	r := sekretariat.Reading{Reader: "file-1", Format: typ, Outcome: sekretariat.ReadOK}
+	t := d.newTree(ctx, in, &r)
+	body, err := d.spool(io.NewSectionReader(in.Body, 0, in.Body.Size()))
+	if err != nil {
+		return r, fmt.Errorf("copy the original for reading: %w", err)
+	}
+	defer body.Close()
+	self := sekretariat.Part{Type: typ, Name: in.Name, Fate: fateListed}
+	if err := t.look(&self, body, 0); err != nil {
+		return r, err
+	}
+	r.Format, r.Text, r.Parts = self.Type, self.Text, t.parts
+	switch {
+	case self.Fate == fateListed && len(r.Pages) == 0:
+		r.Outcome = sekretariat.ReadUnreadable
+		t.find(FindingNoReader, "", self.Type)
+	case self.Fate == fateUnreadable || self.Fate == fateEncrypted || self.Fate == fateLimit:
+		r.Outcome = sekretariat.ReadUnreadable
+	case r.Text == "" && len(r.Parts) == 0, t.incomplete:
+		r.Outcome = sekretariat.ReadPartial
 	}
 	return r, nil
 }
@@ -186,18 +155,4 @@ func firstLine(s string) string {
 		}
 	}
 	return ""
-}
-
-// Anonymous opens a temporary file without a name: it vanishes with its last
-// descriptor, even if the process is killed.
-func Anonymous(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "read-*")
-	if err != nil {
-		return nil, fmt.Errorf("open a temporary file for reading: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("unlink temporary file: %w", err)
-	}
-	return f, nil
 }

@@ -17,6 +17,15 @@ type Input struct {
 	MediaType string            `json:"mediaType"` // as declared, a hint only
 	Source    map[string]string `json:"source"`    // the manifest's Source: what the channel knows
 	Body      sekretariat.Body  `json:"-"`
+
+	// Password opens what is encrypted. A clerk gives it for one reading; it
+	// is never stored.
+	Password string `json:"password,omitempty"`
+	// Care tells how little of foreign content is touched: 0 reads all, 1
+	// leaves archives whose readers may need much memory alone, 2 reads the
+	// letter itself and lists its attachments. Pool raises it when a letter
+	// kills its reader.
+	Care int `json:"care,omitempty"`
 }
 
 // Reader reads originals. It returns an error only when reading itself could

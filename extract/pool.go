@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -58,8 +59,10 @@ func NewPool(o PoolOptions) *Pool {
 // errChild says that a child died or broke the protocol over one letter.
 var errChild = errors.New("reading process failed")
 
-// Read implements Reader. A letter that kills its child twice is a Reading
-// that says so (FindingKilled), not an error.
+// Read implements Reader. A letter that kills its child is read again with
+// less and less of what hangs on it, so that a hostile attachment costs itself
+// and not the letter; one that kills every child is a Reading that says so
+// (FindingKilled), not an error.
 func (p *Pool) Read(ctx context.Context, in Input) (sekretariat.Reading, error) {
 	select {
 	case p.room <- struct{}{}:
@@ -67,12 +70,15 @@ func (p *Pool) Read(ctx context.Context, in Input) (sekretariat.Reading, error) 
 	case <-ctx.Done():
 		return sekretariat.Reading{}, ctx.Err()
 	}
-	for range 2 {
+	for ; in.Care <= carefulest; in.Care++ {
 		r, err := p.once(ctx, in)
+		if err == nil && slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool { return f.Detail == detailCare }) {
+			r.Findings = append(r.Findings, sekretariat.Finding{Code: FindingKilled})
+		}
 		if err == nil || ctx.Err() != nil || !errors.Is(err, errChild) {
 			return r, err
 		}
-		p.o.Logger.Warn().Err(err).Int64("size", in.Body.Size()).Msg("a reading process died over a letter; trying once more in a fresh one")
+		p.o.Logger.Warn().Err(err).Int64("size", in.Body.Size()).Msg("a reading process died over a letter; reading less of it in a fresh one")
 	}
 	return sekretariat.Reading{
 		Reader: "none-1", Format: in.MediaType, Outcome: sekretariat.ReadUnreadable,
@@ -198,9 +204,14 @@ func (c contextReader) Read(b []byte) (int, error) {
 
 // request is the head of what a child is asked to do.
 type request struct {
-	Input  Input `json:"input"`
-	Inline int64 `json:"inline"` // octets that follow; -1: the original is descriptor 3
+	Op     string `json:"op,omitempty"` // "" = read
+	Input  Input  `json:"input"`
+	Inline int64  `json:"inline"` // octets that follow; -1: the original is descriptor 3
+	Parts  *Parts `json:"parts,omitempty"`
 }
+
+// opParts asks for the content of parts.
+const opParts = "parts"
 
 // answer is what it sends back.
 type answer struct {

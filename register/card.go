@@ -97,7 +97,7 @@ func MachineCard(m sekretariat.Manifest, e sekretariat.Entry, r sekretariat.Read
 	if r.Outcome == sekretariat.ReadOK || r.Outcome == sekretariat.ReadPartial {
 		n := 0
 		for _, p := range r.Parts {
-			if p.Attachment {
+			if p.Attachment && p.In == "" && p.Member == 0 { // an archive is one, whatever it holds
 				n++
 			}
 		}

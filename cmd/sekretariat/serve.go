@@ -74,6 +74,7 @@ func (s *service) close() error {
 	defer cancel()
 	err := s.receiver.Close(ctx)
 	s.pool.Close()
+	s.parts.Close()
 	return errors.Join(err, s.house.close())
 }
 
@@ -82,7 +83,8 @@ type service struct {
 	*house
 	roles     roles
 	receiver  *ingest.Intake
-	pool      *extract.Pool
+	pool      *extract.Pool // reads letters
+	parts     *extract.Pool // delivers parts to scanner and API, which may take their time
 	tokens    *api.Tokens
 	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
 	indexes   map[sekretariat.CentreID]*index.Index
@@ -121,10 +123,9 @@ func newService(h *house, r roles) (*service, error) {
 	s := &service{
 		house: h, roles: r, tokens: api.NewTokens(h.objects, sekretariat.SystemClock),
 		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{},
-		pool: extract.NewPool(extract.PoolOptions{
-			Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Logger: h.log,
-		}),
 	}
+	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Logger: h.log}
+	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
 	logs := map[sekretariat.CentreID]ledger.Log{}
 	for _, c := range h.centres {
 		logs[c.cfg.ID] = c.log
@@ -398,7 +399,7 @@ func (s *service) deskHandler() http.Handler {
 	for _, c := range s.centres {
 		centres[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain}
 	}
-	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Clock: sekretariat.SystemClock, Logger: s.log}))
+	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Parts: s.parts, Clock: sekretariat.SystemClock, Logger: s.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return mux

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,8 +19,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"sekretariat"
-	"sekretariat/extract/epuapdoc"
-	"sekretariat/extract/mail"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/storage"
@@ -40,8 +37,10 @@ type Centre struct {
 type Options struct {
 	Centres map[sekretariat.CentreID]Centre
 	Tokens  *Tokens
-	Clock   sekretariat.Clock
-	Logger  zerolog.Logger
+	// Parts opens what only a child process may open: members of archives.
+	Parts  Parts
+	Clock  sekretariat.Clock
+	Logger zerolog.Logger
 }
 
 type api struct{ Options }
@@ -144,6 +143,8 @@ func (a *api) fail(w http.ResponseWriter, action string, err error) {
 		status, text = http.StatusBadRequest, err.Error()
 	case errors.Is(err, pipeline.ErrChanged):
 		status, text = http.StatusConflict, pipeline.ErrChanged.Error()+"; fetch it again"
+	case errors.Is(err, errPart):
+		status, text = http.StatusUnprocessableEntity, err.Error()
 	case errors.Is(err, errTooEarly):
 		status, text = http.StatusTooEarly, err.Error()
 	case errors.Is(err, storage.ErrShredded):
@@ -267,37 +268,6 @@ func (a *api) open(ctx context.Context, c call) (sekretariat.Manifest, storage.O
 	return m, body, nil
 }
 
-// part sends one decoded part of a letter, always as a download with a safe
-// name and a neutral type: nothing of a letter runs in a browser.
-func (a *api) part(ctx context.Context, c call) error {
-	_, r, err := a.read(ctx, c)
-	if err != nil {
-		return err
-	}
-	p, ok := find(r.Parts, c.r.PathValue("path"))
-	if !ok {
-		return pipeline.ErrNotFound
-	}
-	_, body, err := a.open(ctx, c)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	name := p.SafeName
-	if name == "" {
-		name = "czesc-" + p.Path + ".bin"
-	}
-	h := c.w.Header()
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
-	h.Set("ETag", strconv.Quote(string(p.SHA256)))
-	if _, err := io.Copy(c.w, openPart(r, body, p)); err != nil {
-		// Headers are out: cutting the connection is the only honest answer.
-		panic(http.ErrAbortHandler)
-	}
-	return nil
-}
-
 func find(parts []sekretariat.Part, path string) (sekretariat.Part, bool) {
 	for _, p := range parts {
 		if p.Path == path {
@@ -352,12 +322,4 @@ func (a *api) reroute(ctx context.Context, c call) error {
 	return a.command(c, func(cmd command) error {
 		return c.c.Pipeline.Reroute(ctx, c.who, c.id, cmd.Revision, cmd.Department, cmd.Reason)
 	})
-}
-
-// openPart decodes one part from the original, by the reader that listed it.
-func openPart(r *sekretariat.Reading, body sekretariat.Body, p sekretariat.Part) io.Reader {
-	if strings.HasPrefix(r.Reader, "epuap-") {
-		return epuapdoc.OpenPart(body, p)
-	}
-	return mail.OpenPart(body, p)
 }

@@ -38,6 +38,8 @@ var magics = []magic{
 	{0, "7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"},
 	{0, "Rar!\x1a\x07", "application/vnd.rar"},
 	{0, "\x1f\x8b", "application/gzip"},
+	{0, "BZh", "application/x-bzip2"},
+	{257, "ustar", "application/x-tar"},
 	{0, "{\\rtf", "application/rtf"},
 	{0, "\x78\x9f\x3e\x22", "application/ms-tnef"},
 	{0, "\x7fELF", "application/x-executable"},
