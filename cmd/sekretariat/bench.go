@@ -37,15 +37,15 @@ type benchFlags struct {
 // queues, everything durable, beside mbsync with FSync copying the same mailbox
 // into files, in turn, and prints medians.
 func benchCommand(ctx context.Context, c *cli) error {
-	if c.sub != "intake" && c.sub != "latency" {
-		return usagef("say: sekretariat bench intake|latency")
+	if c.sub != "intake" && c.sub != "latency" && c.sub != "start" {
+		return usagef("say: sekretariat bench intake|latency|start")
 	}
 	f := c.flags("bench " + c.sub)
 	var o benchFlags
-	f.IntVar(&o.count, "count", 5000, "messages in the mailbox")
+	f.IntVar(&o.count, "count", 5000, "messages in the mailbox; start: registered letters")
 	f.IntVar(&o.runs, "runs", 5, "runs of each")
 	f.StringVar(&o.mails, "mails", "", "folder of .eml files to repeat (default: the sample letters)")
-	f.StringVar(&o.data, "data", "", "where the data folders of the runs go (default: the system's temporary folder)")
+	f.StringVar(&o.data, "data", "", "where the data folders of the runs go (default: the system's temporary folder); start: the folder to fill, or one that was filled before")
 	f.BoolVar(&o.noPeer, "no-peer", false, "do not run mbsync")
 	f.BoolVar(&o.keep, "keep", false, "leave the folders of the runs")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the last run of ours into this file")
@@ -56,8 +56,11 @@ func benchCommand(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	if c.sub == "latency" {
+	switch c.sub {
+	case "latency":
 		return benchLatency(ctx, c, o, messages)
+	case "start":
+		return benchStart(ctx, c, o, messages)
 	}
 	if _, err := exec.LookPath("mbsync"); err != nil && !o.noPeer {
 		return usagef("mbsync is not installed (Debian package isync); install it or give --no-peer")

@@ -41,7 +41,7 @@ var commands = []command{
 	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},
 	{"register export", "--format csv|jsonl", "write the register", exportCommand},
 	{"ready", "[--url URL]", "ask a running service whether it can register; for health checks", readyCommand},
-	{"bench intake|latency", "", "measure the intake against mbsync, or one letter on a quiet system", benchCommand},
+	{"bench intake|latency|start", "", "measure the intake against mbsync, one letter on a quiet system, or a start with many letters", benchCommand},
 	{"read-child", "", "", readChild},
 }
 
