@@ -74,9 +74,14 @@ func (d *document) checkUnits(c *Centre, n centreNames) {
 }
 
 func (d *document) checkSeries(c *Centre, n centreNames) {
-	ids, units := unique{}, map[string]bool{}
+	ids, units, printed := unique{}, map[string]bool{}, map[string]sekretariat.SeriesID{}
 	for i, s := range c.Series {
 		at := path{"series", i}
+		number := s.Print(sekretariat.Number{Series: s.ID, Year: 2026, N: 1})
+		if other, taken := printed[number]; taken && other != s.ID {
+			d.wrong(at.with("format"), "another series prints its numbers alike: two letters would be called %s", number)
+		}
+		printed[number] = s.ID
 		d.slug(at.with("id"), string(s.ID))
 		ids.check(d, at.with("id"), string(s.ID))
 		d.date(at.with("from"), s.From)

@@ -90,6 +90,23 @@ func (s Series) Print(n sekretariat.Number) string {
 	return strings.NewReplacer("{n}", strconv.Itoa(n.N), "{year}", strconv.Itoa(n.Year)).Replace(s.Format)
 }
 
+// Print returns a number as it is printed on paper, in the form configured for
+// its series (rule P1).
+func (c *Centre) Print(n sekretariat.Number) string {
+	s, _ := c.SeriesByID(n.Series) // of a series that was taken out: the customary form
+	return s.Print(n)
+}
+
+// SeriesOf returns the series that a letter goes into, received at a time: the
+// one that its account names, or else that of its unit, as long as it is in
+// force; else the main one.
+func (c *Centre) SeriesOf(named sekretariat.SeriesID, unit string, at time.Time) sekretariat.SeriesID {
+	if s, ok := c.SeriesByID(named); named != "" && ok && s.From <= sekretariat.Day(at) {
+		return s.ID
+	}
+	return c.SeriesFor(unit, at)
+}
+
 // Substitute returns the department that takes the letters of dept at a time.
 // While dept is suspended that is its substitute (or the substitute's), and
 // instead names dept; otherwise instead is "". A chain that leads nowhere ends

@@ -46,6 +46,24 @@ series:
 			t.Errorf("SeriesFor(%q, %s) = %s, want %s", k.unit, k.at, got, k.want)
 		}
 	}
+	for _, k := range []struct {
+		named    sekretariat.SeriesID
+		unit, at string
+		want     sekretariat.SeriesID
+	}{
+		{"mzon", "ops", "2026-01-01 00:00", "mzon"},
+		{"mzon", "mzon", "2025-12-31 23:59", "rpw"}, // named, and not in force yet
+		{"", "mzon", "2026-05-01 12:00", "mzon"},
+		{"rpw", "mzon", "2026-05-01 12:00", "rpw"},
+		{"usunieta", "ops", "2026-05-01 12:00", "rpw"}, // taken out of the profile while a letter was on its way
+	} {
+		if got := c.SeriesOf(k.named, k.unit, day(t, k.at)); got != k.want {
+			t.Errorf("SeriesOf(%q, %q, %s) = %s, want %s", k.named, k.unit, k.at, got, k.want)
+		}
+	}
+	if got := c.Print(sekretariat.Number{Series: "mzon", Year: 2026, N: 102}); got != "RPW/MZON/102/2026" {
+		t.Errorf("the centre prints %s", got)
+	}
 	s, ok := c.SeriesByID("mzon")
 	if !ok || s.FirstNumber(2026) != 101 || s.FirstNumber(2027) != 1 {
 		t.Errorf("first numbers %d, %d", s.FirstNumber(2026), s.FirstNumber(2027))

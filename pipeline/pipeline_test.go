@@ -33,6 +33,7 @@ type office struct {
 	intake *ingest.Intake
 	pipe   *pipeline.Pipeline
 	reader extract.Reader
+	unit   string // of the mailboxes
 	n      int
 }
 
@@ -91,10 +92,16 @@ func (o *office) run() (stop func()) {
 // mail takes in one mail and returns the id of its letter.
 func (o *office) mail(account, text string) sekretariat.LetterID {
 	o.t.Helper()
+	return o.mailInto("rpw", account, text)
+}
+
+// mailInto takes in a mail of an account that names a series.
+func (o *office) mailInto(series sekretariat.SeriesID, account, text string) sekretariat.LetterID {
+	o.t.Helper()
 	o.n++
 	raw := fmt.Sprintf("From: a@poczta.example\r\nSubject: Sprawa\r\nMessage-ID: <%s@x>\r\n\r\n%s\r\n", text, text)
 	d := sekretariat.Delivery{
-		Centre: o.cfg.ID, Kind: sekretariat.KindMail, Door: sekretariat.DoorIMAP, Account: account, Series: "rpw",
+		Centre: o.cfg.ID, Kind: sekretariat.KindMail, Door: sekretariat.DoorIMAP, Account: account, Series: series, Unit: o.unit,
 		Identity:  func(b sekretariat.BodyFacts) []string { return []string{string(b.SHA256)} },
 		Content:   func(b sekretariat.BodyFacts) sekretariat.Digest { return b.SHA256 },
 		Arrived:   sekretariat.Arrival{At: time.Now().UTC(), Basis: sekretariat.BasisServerArrival},
@@ -195,6 +202,52 @@ func TestUnsureGoesToSekretariatWithReason(t *testing.T) {
 		t.Errorf("decision %+v, want the sekretariat with a reason", l.Decision)
 	}
 	o.awaitQueue("sekretariat", "queued.v1 "+string(id)+" 1")
+}
+
+// A number is printed as the centre has configured it (rule P1).
+func TestNumberIsPrintedAsConfigured(t *testing.T) {
+	o := open(t, nil)
+	o.cfg.Series[0].Format = "OPS-KP/{n}/wpł/{year}"
+	o.run()
+	id := o.mail("a", "szukam noclegu")
+	o.await(id, "a decision", routed)
+	o.awaitQueue("bezdomnosc", "queued.v1 "+string(id)+" 1")
+	err := o.log.Replay(t.Context(), ledger.Queue, 1, func(s ledger.Stored) error {
+		d, err := sekretariat.DataOf[sekretariat.QueuedData](s.Event)
+		if want := fmt.Sprintf("OPS-KP/1/wpł/%d", d.Number.Year); d.Printed != want {
+			t.Errorf("the department reads %q, want %q", d.Printed, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A series gets the letters of its unit from the day on that it is in force,
+// while the service runs (rule P1).
+func TestSeriesBeginsOnItsDay(t *testing.T) {
+	o := open(t, nil)
+	o.unit = "mzon"
+	o.cfg.Series = append(o.cfg.Series, configs.Series{ID: "mzon", From: "2999-01-01", Units: []string{"mzon"}})
+	sorted := func(id sekretariat.LetterID) sekretariat.SeriesID {
+		t.Helper()
+		err := o.log.Replay(t.Context(), ledger.Intake, 1, func(s ledger.Stored) error { return pipeline.Handle(o.pipe, t.Context(), s) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.await(id, "a sorting", func(*sekretariat.Letter) bool { return true }).Series
+	}
+	if got := sorted(o.mailInto("", "a", "jeszcze nie")); got != "rpw" {
+		t.Errorf("before its day a letter of the unit goes into %s", got)
+	}
+	if got := sorted(o.mailInto("mzon", "a", "jeszcze nie, choć skrzynka ją podaje")); got != "rpw" {
+		t.Errorf("before its day a letter of its account goes into %s", got)
+	}
+	o.cfg.Series[1].From = sekretariat.Day(time.Now())
+	if got := sorted(o.mailInto("", "a", "już tak")); got != "mzon" {
+		t.Errorf("on its day a letter of the unit goes into %s", got)
+	}
 }
 
 // One mail to two mailboxes of a series is one registered letter and a parked

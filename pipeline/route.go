@@ -143,7 +143,7 @@ func (p *Pipeline) deliver(ctx context.Context, s ledger.Stored) error {
 
 func (p *Pipeline) queue(ctx context.Context, d sekretariat.RoutedData, to sekretariat.DepartmentID, isCopy bool) error {
 	e, err := p.event(sekretariat.EventQueued, "deliver", string(d.Letter)+"@"+string(to), d.Revision, sekretariat.QueuedData{
-		Letter: d.Letter, Number: d.Number, Identifier: d.Number.Identifier(), Printed: d.Number.Printed(),
+		Letter: d.Letter, Number: d.Number, Identifier: d.Number.Identifier(), Printed: p.o.Centre.Print(d.Number),
 		Department: to, Urgency: d.Decision.Urgency, Revision: d.Revision, Copy: isCopy, Received: d.Received,
 		Content: "/api/v1/letters/" + string(d.Letter),
 	})

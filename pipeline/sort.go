@@ -41,10 +41,9 @@ func (p *Pipeline) sort(ctx context.Context, s ledger.Stored) error {
 }
 
 func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekretariat.SortedLetter, error) {
-	l := sekretariat.SortedLetter{Part: 1, Series: a.Series, Action: sekretariat.ActionRegister}
-	if l.Series == "" {
-		l.Series = p.o.Centre.MainSeries().ID
-	}
+	// Which series is in force is asked for each letter: a service runs for
+	// months, and a series may begin on a certain day (rule P1).
+	l := sekretariat.SortedLetter{Part: 1, Series: p.o.Centre.SeriesOf(a.Series, a.Unit, a.Received), Action: sekretariat.ActionRegister}
 	switch {
 	case a.Park != "":
 		return parked(l, a.Park, ""), nil

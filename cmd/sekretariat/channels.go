@@ -24,7 +24,6 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		if m.Off {
 			continue
 		}
-		m.Series = seriesOf(c.cfg, m.Account)
 		ch, err := email.New(email.Options{
 			Centre: c.cfg.ID, Mailbox: m, Receiver: s.receiver, Cursors: s.ledger, Clock: sekretariat.SystemClock, Logger: log,
 			MaxSize: s.cfg.Limits.Delivery,
@@ -40,7 +39,6 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		if e.Off {
 			continue
 		}
-		e.Series = seriesOf(c.cfg, e.Account)
 		ch, err := epuap.New(epuap.Options{
 			Centre: c.cfg.ID, Account: e, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log, Temp: s.folder(folderTemp),
 		})
@@ -53,7 +51,6 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		if b.Off || b.Folder == "" {
 			continue
 		}
-		b.Series = seriesOf(c.cfg, b.Account)
 		ch, err := dropbox.New(dropbox.Options{
 			Centre: c.cfg.ID, Box: b, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log, Patience: b.Patience,
 		})
@@ -70,14 +67,6 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 func secretText(s configs.Secret) (string, error) {
 	raw, err := s.Load()
 	return strings.TrimRight(string(raw), "\r\n"), err
-}
-
-// seriesOf is the series that an account feeds.
-func seriesOf(c *configs.Centre, a configs.Account) sekretariat.SeriesID {
-	if a.Series != "" {
-		return a.Series
-	}
-	return c.SeriesFor(a.Unit, sekretariat.SystemClock())
 }
 
 // uploadTokens lets the upload door ask about tokens.
@@ -101,7 +90,6 @@ func (s *service) uploadBox(centre sekretariat.CentreID, id string) (configs.Box
 	for _, c := range s.centres {
 		for _, b := range c.cfg.Boxes {
 			if c.cfg.ID == centre && b.ID == id && b.Upload && !b.Off {
-				b.Series = seriesOf(c.cfg, b.Account)
 				return b, true
 			}
 		}

@@ -236,7 +236,7 @@ func (d *demoWorld) drop(name string, content []byte) error {
 
 // step prints a letter when it has arrived in its queue, or is parked.
 func (d *demoWorld) step(s *service) func(pipeline.Step) {
-	explain := s.centres[0].router.Explain
+	explain, print := s.centres[0].router.Explain, s.centres[0].cfg.Print
 	return func(st pipeline.Step) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -255,7 +255,7 @@ func (d *demoWorld) step(s *service) func(pipeline.Step) {
 		case sekretariat.EventSorted:
 			d.line("-", p.kind, "(parked)", st.Took, "reason: "+st.Decision.Rule)
 		case sekretariat.EventQueued:
-			d.line(st.Number.Printed(), p.kind, string(st.Decision.Department), st.Took, explain(st.Decision))
+			d.line(print(st.Number), p.kind, string(st.Decision.Department), st.Took, explain(st.Decision))
 		default:
 			return
 		}

@@ -397,7 +397,7 @@ func (s *service) deskHandler() http.Handler {
 	mux := http.NewServeMux()
 	centres := map[sekretariat.CentreID]api.Centre{}
 	for _, c := range s.centres {
-		centres[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain}
+		centres[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain, Print: c.cfg.Print}
 	}
 	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Parts: s.parts, Clock: sekretariat.SystemClock, Logger: s.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

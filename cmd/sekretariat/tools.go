@@ -241,7 +241,7 @@ func exportCommand(ctx context.Context, c *cli) error {
 		m, err := pipeline.Manifest(ctx, h.vault, centre.cfg.ID, s)
 		return m.Original.SHA256, err
 	}
-	return ix.Export(ctx, commandLine(centre.cfg.ID), index.Filter{}, c.stdout, index.Format(*format), original)
+	return ix.Export(ctx, commandLine(centre.cfg.ID), index.Filter{}, c.stdout, index.Format(*format), centre.cfg.Print, original)
 }
 
 // commandLine is the principal of whoever can read the installation's keys:

@@ -31,6 +31,8 @@ type Centre struct {
 	Vault    *storage.Vault
 	// Explain makes the Polish sentence of a decision.
 	Explain func(sekretariat.Decision) string
+	// Print writes a number as the centre prints it.
+	Print func(sekretariat.Number) string
 }
 
 // Options make an API.
@@ -200,7 +202,7 @@ func (a *api) letter(ctx context.Context, c call) error {
 	}
 	m.Original.Key = "" // where it lies is nobody's business
 	out := Letter{
-		ID: l.ID, Number: l.Number, Identifier: l.Number.Identifier(), Printed: l.Number.Printed(), Kind: l.Arrived.Kind,
+		ID: l.ID, Number: l.Number, Identifier: l.Number.Identifier(), Printed: c.c.Print(l.Number), Kind: l.Arrived.Kind,
 		Door: l.Arrived.Door, Status: l.Status, Department: l.Department, Urgency: l.Decision.Urgency, Revision: l.Revision,
 		Arrived: l.Arrived.Arrived, Day: sekretariat.Day(l.Arrived.Arrived.At), Received: l.Arrived.Received,
 		Why: c.c.Explain(l.Decision), Original: m.Original,

@@ -31,6 +31,9 @@ var ErrFormat = errors.New(`unknown export format, use "csv" or "jsonl"`)
 // index does not hold: it stands in the manifest. "" for a destroyed one.
 type Original func(ctx context.Context, s sekretariat.SubmissionID) (sekretariat.Digest, error)
 
+// Print writes a number as the centre prints it.
+type Print func(sekretariat.Number) string
+
 // exported is one line of an export. Times are RFC 3339 in UTC, "" = not yet.
 // A masked line has identifier, number and day of receipt alone.
 type exported struct {
@@ -69,7 +72,7 @@ func (e exported) fields() []string {
 // number first: what belongs to others is a masked line, so that the series
 // stays gapless on paper too (rule P5). It streams; memory does not grow with
 // the register.
-func (x *Index) Export(ctx context.Context, p sekretariat.Principal, f Filter, w io.Writer, format Format, original Original) error {
+func (x *Index) Export(ctx context.Context, p sekretariat.Principal, f Filter, w io.Writer, format Format, print Print, original Original) error {
 	var put func(exported) error
 	flush := func() error { return nil }
 	switch format {
@@ -94,7 +97,7 @@ func (x *Index) Export(ctx context.Context, p sekretariat.Principal, f Filter, w
 			return fmt.Errorf("export the register: %w", err)
 		}
 		for _, r := range rows {
-			e, err := export(ctx, r, original)
+			e, err := export(ctx, r, print, original)
 			if err == nil {
 				err = put(e)
 			}
@@ -111,8 +114,8 @@ func (x *Index) Export(ctx context.Context, p sekretariat.Principal, f Filter, w
 	}
 }
 
-func export(ctx context.Context, r Row, original Original) (exported, error) {
-	e := exported{Identifier: r.Number.Identifier(), Number: r.Number.Printed(), Day: sekretariat.Day(r.Arrived)}
+func export(ctx context.Context, r Row, print Print, original Original) (exported, error) {
+	e := exported{Identifier: r.Number.Identifier(), Number: print(r.Number), Day: sekretariat.Day(r.Arrived)}
 	if r.View != sekretariat.Full {
 		e.Restricted = true
 		return e, nil

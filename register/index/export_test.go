@@ -47,7 +47,7 @@ func TestExport(t *testing.T) {
 	x, entries := exportOffice(t)
 	clerk := sekretariat.Principal{Centre: registertest.Centre, Register: true}
 	var out bytes.Buffer
-	if err := x.Export(t.Context(), clerk, index.Filter{}, &out, index.CSV, original); err != nil {
+	if err := x.Export(t.Context(), clerk, index.Filter{}, &out, index.CSV, sekretariat.Number.Printed, original); err != nil {
 		t.Fatal(err)
 	}
 	lines, err := csv.NewReader(&out).ReadAll()
@@ -80,7 +80,7 @@ func TestExportJSONLines(t *testing.T) {
 	x, _ := exportOffice(t)
 	przemoc := sekretariat.Principal{Centre: registertest.Centre, Departments: []sekretariat.DepartmentID{"przemoc"}}
 	var out bytes.Buffer
-	if err := x.Export(t.Context(), przemoc, index.Filter{}, &out, index.JSONLines, original); err != nil {
+	if err := x.Export(t.Context(), przemoc, index.Filter{}, &out, index.JSONLines, sekretariat.Number.Printed, original); err != nil {
 		t.Fatal(err)
 	}
 	var line map[string]any
@@ -95,17 +95,17 @@ func TestExportJSONLines(t *testing.T) {
 func TestExportFails(t *testing.T) {
 	x, _ := exportOffice(t)
 	clerk := sekretariat.Principal{Centre: registertest.Centre, Register: true}
-	if err := x.Export(t.Context(), clerk, index.Filter{}, &bytes.Buffer{}, "xlsx", original); !errors.Is(err, index.ErrFormat) {
+	if err := x.Export(t.Context(), clerk, index.Filter{}, &bytes.Buffer{}, "xlsx", sekretariat.Number.Printed, original); !errors.Is(err, index.ErrFormat) {
 		t.Errorf("unknown format: %v", err)
 	}
 	full := errors.New("disk full")
 	for _, f := range []index.Format{index.CSV, index.JSONLines} {
-		if err := x.Export(t.Context(), clerk, index.Filter{}, fullDisk{full}, f, original); !errors.Is(err, full) {
+		if err := x.Export(t.Context(), clerk, index.Filter{}, fullDisk{full}, f, sekretariat.Number.Printed, original); !errors.Is(err, full) {
 			t.Errorf("%s on a full disk: %v", f, err)
 		}
 	}
 	gone := func(context.Context, sekretariat.SubmissionID) (sekretariat.Digest, error) { return "", full }
-	if err := x.Export(t.Context(), clerk, index.Filter{}, &bytes.Buffer{}, index.CSV, gone); !errors.Is(err, full) {
+	if err := x.Export(t.Context(), clerk, index.Filter{}, &bytes.Buffer{}, index.CSV, sekretariat.Number.Printed, gone); !errors.Is(err, full) {
 		t.Errorf("unreadable manifest: %v", err)
 	}
 }
