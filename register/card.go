@@ -46,6 +46,10 @@ type Card struct {
 	Type        string    `json:"14_type"`                        // DCMI type
 	Delivery    string    `json:"15_delivery,omitempty"`          // sposób dostarczenia
 	Reference   string    `json:"16_senders_reference,omitempty"` // znak nadany przez nadawcę
+
+	// Foreign is the number of the letter in another system, where that one
+	// keeps the legal register and ours is internal (rule P1).
+	Foreign string `json:"foreign_number,omitempty"`
 }
 
 // Sender is groups 1 and 2 of annex 2: either Organisation or FamilyName with

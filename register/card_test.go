@@ -193,6 +193,8 @@ func TestCardCheck(t *testing.T) {
 		"day 31 Feb":  func(c *register.Card) { c.Dated = "2026-02-31" },
 		"words":       func(c *register.Card) { c.Posted = "wczoraj" },
 		"no arrival":  func(c *register.Card) { c.Arrived = "" },
+		"tomorrow":    func(c *register.Card) { c.Written, c.Arrived = noon, "2026-06-16" },
+		"foreign":     func(c *register.Card) { c.Foreign = strings.Repeat("1", 251) },
 		"half a day":  func(c *register.Card) { c.Arrived = "2026-06" },
 		"access":      func(c *register.Card) { c.Access = "tajne" },
 		"type":        func(c *register.Card) { c.Type = "Novel" },
@@ -205,6 +207,12 @@ func TestCardCheck(t *testing.T) {
 		if err := c.Check(); !errors.Is(err, register.ErrBadCard) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// The day may lie before the registration, by the Polish calendar.
+	c := good
+	c.Written, c.Arrived, c.Foreign = time.Date(2026, 6, 14, 22, 30, 0, 0, time.UTC), "2026-06-15", "EZD/12345/2026"
+	if err := c.Check(); err != nil {
+		t.Errorf("half past midnight: %v", err)
 	}
 	for _, date := range []string{"2026", "2026-06", "2026-06-15", ""} {
 		c := good

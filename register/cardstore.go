@@ -116,12 +116,16 @@ func (c Card) Check() error {
 	switch {
 	case len(c.Arrived) != len(time.DateOnly):
 		return bad("5")
+	case !c.Written.IsZero() && c.Arrived > sekretariat.Day(c.Written):
+		return fmt.Errorf("the day of receipt lies in the future: %w", bad("5")) // rule P2
 	case c.Registered.IsZero():
 		return bad("6")
 	case c.Identifier == "":
 		return bad("8")
 	case utf8.RuneCountInString(c.Title) > 4*maxTitle:
 		return bad("9")
+	case utf8.RuneCountInString(c.Foreign) > maxTitle:
+		return bad("foreign number")
 	case !slices.Contains([]Access{AccessPublic, AccessPartly, AccessClosed}, c.Access):
 		return bad("10")
 	case c.Attachments != nil && *c.Attachments < 0:

@@ -49,7 +49,7 @@ func benchCommand(ctx context.Context, c *cli) error {
 	f.BoolVar(&o.noPeer, "no-peer", false, "do not run mbsync")
 	f.BoolVar(&o.keep, "keep", false, "leave the folders of the runs")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the last run of ours into this file")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	messages, err := benchMails(o.mails)

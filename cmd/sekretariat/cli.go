@@ -70,6 +70,19 @@ func (c *cli) parse(f *flag.FlagSet) ([]string, error) {
 	}
 }
 
+// parseOnly is parse for a command that takes flags and nothing else: what it
+// would not look at is a mistake, not a wish.
+func (c *cli) parseOnly(f *flag.FlagSet) error {
+	rest, err := c.parse(f)
+	switch {
+	case err != nil || len(rest) == 0:
+		return err
+	case strings.HasSuffix(rest[0], ".yaml"):
+		return usagef("say: sekretariat %s --config %s", f.Name(), rest[0])
+	}
+	return usagef("%q is not understood here; see: sekretariat %s --help", rest[0], f.Name())
+}
+
 // installationFlags are the flags by which a command finds its installation.
 type installationFlags struct{ config, data string }
 
@@ -114,7 +127,7 @@ var warnOnly = configs.Log{Level: "warn", Pretty: true}
 func readyCommand(ctx context.Context, c *cli) error {
 	f := c.flags("ready")
 	url := f.String("url", "http://127.0.0.1:8300", "address of the desk listener")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

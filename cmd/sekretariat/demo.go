@@ -28,7 +28,7 @@ const demoTime = 2 * time.Minute
 func demo(ctx context.Context, c *cli) error {
 	f := c.flags("demo")
 	data := f.String("data", "data/demo", "folder that the demo makes and leaves")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
@@ -71,6 +71,7 @@ const (
 	demoMailbox = "demo"
 	demoEntity  = "opsprzykladowo"
 	demoSkrytka = "/opsprzykladowo/SkrytkaESP"
+	demoBox     = "box" // folder below the data folder
 )
 
 func newDemo(ctx context.Context, data string, out io.Writer) (*demoWorld, error) {
@@ -82,7 +83,7 @@ func newDemo(ctx context.Context, data string, out io.Writer) (*demoWorld, error
 		return nil, err
 	}
 	d := &demoWorld{
-		data: data, out: out, box: filepath.Join(data, "box"), letters: letters,
+		data: data, out: out, box: filepath.Join(data, demoBox), letters: letters,
 		seen: map[sekretariat.LetterID]*passing{}, rows: map[[2]string]int{}, ended: make(chan struct{}),
 	}
 	if err := os.MkdirAll(d.box, 0o700); err != nil {
@@ -118,10 +119,18 @@ func clearDemo(data string) error {
 	if err != nil {
 		return fmt.Errorf("demo folder: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(data, demoProfile)); err != nil {
-		return usagef("%s is not empty and not of a demo; give --data another folder", data)
+	// configs/ has a demo.yaml too.
+	for _, name := range []string{demoProfile, demoBox} {
+		if _, err := os.Stat(filepath.Join(data, name)); err != nil {
+			return usagef("%s is not empty and not of a demo; give --data another folder", data)
+		}
 	}
-	if err := os.RemoveAll(data); err != nil {
+	// Not under the feet of a demo or a service that runs on it.
+	lock, err := lockFolder(data)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(data), lock.Close()); err != nil {
 		return fmt.Errorf("demo folder: %w", err)
 	}
 	return os.MkdirAll(data, 0o700)
@@ -266,7 +275,7 @@ func (d *demoWorld) step(s *service) func(pipeline.Step) {
 }
 
 func (d *demoWorld) line(number string, kind sekretariat.Kind, department string, took time.Duration, why string) {
-	fmt.Fprintf(d.out, "%-14s %-6s %-22s %5d  %s\n", number, kind, department, took.Milliseconds(), oneLine(why, 110))
+	fmt.Fprintf(d.out, "%-14s %-6s %-22s %5d  %s\n", number, kind, department, took.Milliseconds(), oneLine(why, 600))
 	d.rows[[2]string{string(kind), department}]++
 }
 
@@ -319,7 +328,7 @@ func (d *demoWorld) configure() (*configs.Installation, error) {
 		m.Server, m.CA, m.User, m.Password = d.dovecot.TLSAddr, d.dovecot.CA, demoMailbox, configs.Secret{File: file("imap-password")}
 		e.URL, e.CA, e.Cert, e.Key = d.server.URL, file("epuap-ca.pem"), file("epuap-cert.pem"), configs.Secret{File: file("epuap-key.pem")}
 		e.Pins = []string{d.platform.Pin()}
-		b.Folder = file("box")
+		b.Folder = file(demoBox)
 	}})
 	if err != nil {
 		return nil, err

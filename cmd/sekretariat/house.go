@@ -259,16 +259,23 @@ func (h *house) takeFolder() error {
 	if err := h.makeFolders(); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(h.folder(fileLock), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := lockFolder(h.cfg.Data)
+	h.lock = f
+	return err
+}
+
+// lockFolder takes the lock of a data folder, which is held until the file is
+// closed. It returns errInUse, wrapped in a sentence that says what to do.
+func lockFolder(data string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(data, fileLock), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("data folder: %w", err)
+		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return fmt.Errorf("data folder %s is %w by another sekretariat; stop that one first, or give this one a folder of its own", h.cfg.Data, errInUse)
+		return nil, fmt.Errorf("data folder %s is %w by another sekretariat; stop that one first, or give this one a folder of its own", data, errInUse)
 	}
-	h.lock = f
-	return nil
+	return f, nil
 }
 
 // How the staging log shares the machine with the rest: a burst is first made

@@ -36,10 +36,16 @@ func inspect(ctx context.Context, c *cli) error {
 	}
 	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: *limit, Logger: logger(warnOnly, c.stderr)})
 	defer pool.Close()
+	bad := 0
 	for _, name := range files {
 		r, err := inspectFile(ctx, pool, name)
-		if err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // the others are shown all the same
+			fmt.Fprintf(c.stderr, "sekretariat inspect: %v\n", err)
+			bad++
+			continue
 		}
 		if *asJSON {
 			enc := json.NewEncoder(c.stdout)
@@ -51,6 +57,9 @@ func inspect(ctx context.Context, c *cli) error {
 			continue
 		}
 		printReading(c.stdout, name, r)
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d files could not be looked at", bad, len(files))
 	}
 	return nil
 }
@@ -93,6 +102,9 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 	for _, p := range r.ReplyTo {
 		line("reply to", party(p))
 	}
+	for _, p := range r.Recipients[:min(len(r.Recipients), 20)] {
+		line("recipient", party(p))
+	}
 	line("written", r.Written)
 	if r.Sent != nil {
 		line("sent", r.Sent.Format(time.RFC3339))
@@ -102,7 +114,7 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 	line("case numbers", strings.Join(r.CaseNumbers, ", "))
 	line("text", r.Text)
 	for _, p := range r.Parts {
-		fmt.Fprintf(t, "part %s\t%s, %s, %d octets, %s, sha256 %.16s…\n", p.Path, oneLine(p.Name, 80), p.Type, p.Size, p.Fate, p.SHA256)
+		fmt.Fprintf(t, "part %s\t%s, %s, %d octets, %s, sha256 %s\n", p.Path, oneLine(p.Name, 80), p.Type, p.Size, p.Fate, p.SHA256)
 	}
 	if len(r.Pages) > 0 {
 		fmt.Fprintf(t, "pages\t%d\n", len(r.Pages))

@@ -28,6 +28,9 @@ type queueFlags struct {
 // queueCommand looks at a department's queue or consumes it: on the machine of
 // the service, or anywhere with the department's credentials.
 func queueCommand(ctx context.Context, c *cli) error {
+	if c.sub != "list" && c.sub != "next" && c.sub != "watch" {
+		return usagef("say: sekretariat queue list|next|watch --department X")
+	}
 	f := c.flags("queue " + c.sub)
 	var o queueFlags
 	o.in.add(f)
@@ -38,19 +41,16 @@ func queueCommand(ctx context.Context, c *cli) error {
 	f.StringVar(&o.ca, "ca", "", "PEM file of the server's authority, with --creds")
 	f.StringVar(&o.run, "exec", "", "watch, next: run this command for each event, with the event as JSON on its standard input")
 	f.BoolVar(&o.ack, "ack", false, "watch, next: acknowledge, so that the event does not come again (with --exec: if the command succeeded)")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	if o.department == "" {
 		return usagef("name the department: --department przemoc")
 	}
-	switch c.sub {
-	case "list":
+	if c.sub == "list" {
 		return queueList(ctx, c, o)
-	case "next", "watch":
-		return queueConsume(ctx, c, o, c.sub == "watch")
 	}
-	return usagef("say: sekretariat queue list|next|watch")
+	return queueConsume(ctx, c, o, c.sub == "watch")
 }
 
 // queued is one line of a queue: what is in it now.
@@ -157,11 +157,12 @@ func queueConsume(ctx context.Context, c *cli, o queueFlags, forever bool) error
 		case err != nil:
 			return err
 		}
-		if err := o.handle(ctx, c, m); err != nil {
-			return err
+		failed, err := o.handle(ctx, c, m)
+		if err != nil || !forever {
+			return errors.Join(failed, err)
 		}
-		if !forever {
-			return nil
+		if failed != nil {
+			fmt.Fprintf(c.stderr, "sekretariat queue: %v\n", failed)
 		}
 	}
 }
@@ -174,22 +175,22 @@ func retryAfter(deliveries uint64) time.Duration {
 }
 
 // handle prints an event or runs the command over it, and acknowledges if that
-// was asked for and succeeded. The command must bear an event twice.
-func (o queueFlags) handle(ctx context.Context, c *cli, m *ledger.QueueMessage) error {
+// was asked for and succeeded. The command must bear an event twice. failed is
+// the command's failure, err the queue's.
+func (o queueFlags) handle(ctx context.Context, c *cli, m *ledger.QueueMessage) (failed, err error) {
 	raw, err := json.Marshal(m.Event)
 	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
+		return nil, fmt.Errorf("encode event: %w", err)
 	}
 	if o.run == "" {
 		fmt.Fprintf(c.stdout, "%s\n", raw)
 	} else if err := o.exec(ctx, c, m.Event, raw); err != nil {
-		fmt.Fprintf(c.stderr, "sekretariat queue: the command failed, the event comes again: %v\n", err)
-		return m.Nak(retryAfter(m.Deliveries))
+		return fmt.Errorf("the command failed, the event comes again: %w", err), m.Nak(retryAfter(m.Deliveries))
 	}
 	if !o.ack {
-		return m.Nak(retryAfter(m.Deliveries))
+		return nil, m.Nak(retryAfter(m.Deliveries))
 	}
-	return m.Ack(ctx)
+	return nil, m.Ack(ctx)
 }
 
 func (o queueFlags) exec(ctx context.Context, c *cli, e sekretariat.Event, raw []byte) error {

@@ -42,7 +42,7 @@ func serve(ctx context.Context, c *cli, name string, r roles) error {
 	f := c.flags(name)
 	var in installationFlags
 	in.add(f)
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	cfg, err := in.load()

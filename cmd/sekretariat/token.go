@@ -25,6 +25,9 @@ type tokenFlags struct {
 // tokenCommand creates, revokes and lists access tokens. A department's token
 // comes with credentials for its NATS queue.
 func tokenCommand(ctx context.Context, c *cli) error {
+	if c.sub != "create" && c.sub != "revoke" && c.sub != "list" {
+		return usagef("say: sekretariat token create|revoke|list")
+	}
 	f := c.flags("token " + c.sub)
 	var o tokenFlags
 	o.in.add(f)
@@ -37,6 +40,9 @@ func tokenCommand(ctx context.Context, c *cli) error {
 	rest, err := c.parse(f)
 	if err != nil {
 		return err
+	}
+	if c.sub != "revoke" && len(rest) > 0 {
+		return usagef("%q is not understood here; see: sekretariat token %s --help", rest[0], c.sub)
 	}
 	h, err := o.in.openFor(ctx, c)
 	if err != nil {
@@ -53,16 +59,17 @@ func tokenCommand(ctx context.Context, c *cli) error {
 		return createToken(ctx, c, h, centre, tokens, o)
 	case "revoke":
 		return revokeTokens(ctx, c, h, centre, tokens, rest)
-	case "list":
-		return listTokens(ctx, c, centre, tokens)
 	}
-	return usagef("say: sekretariat token create|revoke|list")
+	return listTokens(ctx, c, centre, tokens)
 }
 
 func createToken(ctx context.Context, c *cli, h *house, centre *centreHouse, tokens *api.Tokens, o tokenFlags) error {
 	scopes, err := o.scopes(centre)
 	if err != nil {
 		return err
+	}
+	if o.ttl <= 0 {
+		return usagef("--ttl %s: a token must be valid for some time, like 720h", o.ttl)
 	}
 	user := ""
 	if o.creds != "" {

@@ -72,7 +72,7 @@ func configApply(ctx context.Context, c *cli) error {
 	f := c.flags("config apply")
 	var in installationFlags
 	in.add(f)
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	h, err := in.openFor(ctx, c)
@@ -100,7 +100,7 @@ func initSecrets(_ context.Context, c *cli) error {
 	var in installationFlags
 	in.add(f)
 	target := f.String("dir", "", "folder for the secrets (compose, systemd)")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	if *target == "" {
@@ -146,7 +146,7 @@ func verifyCommand(ctx context.Context, c *cli) error {
 	in.add(f)
 	deep := f.Bool("deep", false, "read every original and compare its digest")
 	asJSON := f.Bool("json", false, "print the report as JSON")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	h, err := in.openFor(ctx, c)
@@ -185,7 +185,7 @@ func rebuildCommand(ctx context.Context, c *cli) error {
 	f := c.flags("rebuild")
 	var in installationFlags
 	in.add(f)
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	cfg, err := in.load()
@@ -220,7 +220,7 @@ func exportCommand(ctx context.Context, c *cli) error {
 	in.add(f)
 	format := f.String("format", "csv", "csv or jsonl")
 	name := f.String("centre", "", "centre, when there are several")
-	if _, err := c.parse(f); err != nil {
+	if err := c.parseOnly(f); err != nil {
 		return err
 	}
 	h, err := in.openFor(ctx, c)

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/csv"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDemoAndWhatComesAfter runs the demo and then the commands on the folder
+// that it leaves, as a newcomer does.
+func TestDemoAndWhatComesAfter(t *testing.T) {
+	if _, err := exec.LookPath("dovecot"); err != nil {
+		t.Skip("no dovecot: apt-get install dovecot-imapd")
+	}
+	data := filepath.Join(t.TempDir(), "demo")
+	out, errs, code := call(t, "demo", "--data", data)
+	if code != 0 || !regexp.MustCompile(`(?m)^all +30$`).MatchString(out) || !strings.Contains(out, "(parked)") {
+		t.Fatalf("demo: status %d\n%s%s", code, out, errs)
+	}
+	for _, line := range strings.Split(out, "\n") {
+		if strings.HasPrefix(line, "RPW/") && strings.HasSuffix(line, "…") {
+			t.Errorf("a reason is cut: %s", line)
+		}
+	}
+	good := func(args ...string) string {
+		t.Helper()
+		out, errs, code := call(t, append(args, "--data", data)...)
+		if code != 0 {
+			t.Errorf("%v: status %d\n%s", args, code, errs)
+		}
+		return out
+	}
+	if out := good("verify", "--deep"); !strings.Contains(out, "registered 29 + parked 1") || !strings.Contains(out, "every promise is kept") {
+		t.Errorf("verify:\n%s", out)
+	}
+	lines, err := csv.NewReader(strings.NewReader(good("register", "export", "--format", "csv"))).ReadAll()
+	if err != nil || len(lines) != 30 || lines[1][0][:4] != "RPW-" {
+		t.Errorf("export: %d lines, %v", len(lines), err)
+	}
+	if n := strings.Count(good("register", "export", "--format", "jsonl"), "\n"); n != 29 {
+		t.Errorf("export: %d JSON lines", n)
+	}
+	t.Run("queue", func(t *testing.T) { consumeDemo(t, data, good) })
+	t.Run("token", func(t *testing.T) { tokenDemo(t, data, good) })
+	lock, err := lockFolder(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	for _, args := range [][]string{{"demo"}, {"serve"}, {"rebuild"}} {
+		if _, errs, code := call(t, append(args, "--data", data)...); code != 1 || !strings.Contains(errs, "stop that one first") {
+			t.Errorf("%v on a folder in use: status %d\n%s", args, code, errs)
+		}
+	}
+}
+
+func consumeDemo(t *testing.T, data string, good func(...string) string) {
+	first := good("queue", "next", "--department", "przemoc")
+	if !strings.Contains(first, `"urgency":"urgent"`) {
+		t.Errorf("the urgent letter does not come first: %s", first)
+	}
+	_, errs, code := call(t, "queue", "next", "--data", data, "--department", "przemoc", "--ack", "--exec", "exit 3")
+	if code != 1 || !strings.Contains(errs, "the event comes again") {
+		t.Errorf("a command that fails: status %d\n%s", code, errs)
+	}
+	if got := good("queue", "next", "--department", "zasilki-stale", "--ack", "--exec", "echo $SEKRETARIAT_TYPE; cat"); !strings.HasPrefix(got, "queued.v1\n{") {
+		t.Errorf("the command got %q", got)
+	}
+	if list := good("queue", "list", "--department", "przemoc"); !strings.HasSuffix(list, "3 letters\n") || strings.Contains(list, "@") {
+		t.Errorf("list:\n%s", list)
+	}
+	if _, errs, code := call(t, "queue", "list", "--data", data, "--department", "nope"); code != 2 || !strings.Contains(errs, "przemoc") {
+		t.Errorf("unknown department: status %d\n%s", code, errs)
+	}
+}
+
+func tokenDemo(t *testing.T, data string, good func(...string) string) {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{}, "exactly one of"},
+		{[]string{"--department", "przemoc", "--register"}, "exactly one of"},
+		{[]string{"--department", "nope"}, "it has: sekretariat"},
+		{[]string{"--box", "nope"}, "has no box"},
+		{[]string{"--box", "skrzynka-wejscie", "--creds", "x"}, "only departments have queues"},
+		{[]string{"--register", "--ttl", "-1h"}, "must be valid for some time"},
+	} {
+		out, errs, code := call(t, append([]string{"token", "create", "--data", data}, c.args...)...)
+		if code != 2 || !strings.Contains(errs, c.says) || out != "" {
+			t.Errorf("token create %v: status %d, want %q\n%s", c.args, code, c.says, errs)
+		}
+	}
+	if token := strings.TrimSpace(good("token", "create", "--register")); !strings.HasPrefix(token, "sek1.demo.") {
+		t.Errorf("token %q", token)
+	}
+	id := regexp.MustCompile(`(?m)^([0-9a-f]{12}) +register`).FindStringSubmatch(good("token", "list"))
+	if id == nil {
+		t.Fatal("the token is not listed")
+	}
+	good("token", "revoke", id[1])
+	if _, errs, code := call(t, "token", "revoke", id[1], "--data", data); code != 2 || !strings.Contains(errs, "token list") {
+		t.Errorf("revoke again: status %d\n%s", code, errs)
+	}
+}
