@@ -33,7 +33,7 @@ type Reading struct {
 	Text       string     `json:"text,omitempty"` // the writer's words, best of plain and HTML, UTF-8
 	Sender     Party      `json:"sender"`
 	ReplyTo    []Party    `json:"replyTo,omitempty"`
-	Senders    []Party    `json:"senders,omitempty"`    // all that the document names, when more than one
+	Senders    []Party    `json:"senders,omitempty"`    // all that signatures, account and document name, each with its Basis, when more than one
 	Recipients []Party    `json:"recipients,omitempty"` // To and Cc, Adresaci
 	Written    string     `json:"written,omitempty"`    // date on the letter, RRRR-MM-DD or partial
 	Sent       *time.Time `json:"sent,omitempty"`
@@ -149,12 +149,19 @@ type Code struct {
 	Value  string `json:"value"`
 }
 
-// The verdicts of a Signature. None of them says that the certificate is to be
-// trusted: that is asked of a trust list, not of the letter.
+// The verdicts of a Signature. Only with VerdictValid was it checked who signed;
+// intact and broken say nothing of whether the certificate is to be trusted.
 const (
 	VerdictUnchecked = "unchecked" // not verified, or nothing here can verify it
 	VerdictIntact    = "intact"    // what was signed is unchanged, and the key of the certificate shown signed it
 	VerdictBroken    = "broken"    // changed after signing, or not signed by that key
+
+	VerdictValid     = "valid"     // right in every respect, by a certificate that the office trusts
+	VerdictWeak      = "weak"      // right, but with an algorithm or key that is too weak
+	VerdictExpired   = "expired"   // right, but the certificate was not valid at the time
+	VerdictUntrusted = "untrusted" // right, by a certificate that the office does not trust
+	VerdictPartial   = "partial"   // right, but does not protect the whole document
+	VerdictInvalid   = "invalid"   // wrong, or not checkable
 )
 
 // Signature is one electronic signature found in or beside a letter.
@@ -168,6 +175,16 @@ type Signature struct {
 	Issuer    string     `json:"issuer,omitempty"`    // of the certificate, as it names itself
 	Qualified bool       `json:"qualified,omitempty"` // the certificate calls itself qualified (eIDAS, ETSI EN 319 412-5); not examined
 	At        *time.Time `json:"at,omitempty"`        // as the signer says
+
+	// Of a checked signature. Only a signature whose Verdict is "valid" says
+	// who signed; of any other, Signer is a claim.
+	Kind        string `json:"kind,omitempty"`        // "profil-zaufany", "qualified", "personal", "seal", "platform-seal", "unknown"
+	Crypto      string `json:"crypto,omitempty"`      // "valid" if all digests and the value are right, else "invalid"
+	Covers      bool   `json:"covers,omitempty"`      // it protects the whole document
+	Reason      string `json:"reason,omitempty"`      // code of why it is not valid
+	Claims      string `json:"claims,omitempty"`      // form of the claims under Profil Zaufany: "EPSignature", "PodpisZP"
+	Certificate Digest `json:"certificate,omitempty"` // of the signer's certificate, DER
+	Text        string `json:"text,omitempty"`        // in plain Polish: "podpis zaufany: Jan Kowalski, ważny"
 }
 
 // Finding is something about a letter that a clerk or the router should know.

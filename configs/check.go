@@ -109,6 +109,7 @@ func (d *document) checkInstallation(in *Installation) {
 	if c := in.Listen.Callbacks; c != "" && (c == in.Listen.Desk || c == in.Listen.Scanners) {
 		d.wrong(path{"listen", "callbacks"}, "callbacks need an address of their own: it is open to the platforms, %s is not", c)
 	}
+	d.checkTrust(path{"trust"}, in.Trust)
 	for key, v := range map[string]int64{
 		"delivery": in.Limits.Delivery, "in_flight": in.Limits.InFlight,
 		"read_time": int64(in.Limits.ReadTime), "read_parts": int64(in.Limits.ReadParts),

@@ -24,6 +24,7 @@ type Installation struct {
 	MailDoor MailDoor `yaml:"mail_door"`
 	Limits   Limits   `yaml:"limits"` // bounds on what comes from outside
 	Log      Log      `yaml:"log"`    // how the service logs
+	Trust    Trust    `yaml:"trust"`  // whose signatures on letters count
 	// Centres are paths of centre profiles, relative to this file.
 	Centres []string `yaml:"centres"`
 
@@ -90,6 +91,27 @@ type Limits struct {
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info (default), warn, error
 	Pretty bool   `yaml:"pretty"` // for people; default JSON lines
+}
+
+// Trust says whose signatures on letters count. Without it every signature is
+// shown as one that cannot be confirmed.
+type Trust struct {
+	Signers []TrustedSigner `yaml:"signers"` // certificates of signers and of authorities
+	// Lists are trusted lists of EU countries (ETSI TS 119 612, XML): their
+	// granted authorities for qualified certificates count. The file is
+	// fetched and checked by the administrator.
+	Lists []string `yaml:"lists"`
+}
+
+// TrustedSigner is one file of trusted certificates.
+type TrustedSigner struct {
+	File string `yaml:"file"` // PEM; of an authority: it issues such certificates; of anybody else: this very certificate
+	// What they are trusted as: profil-zaufany (the signer of podpis zaufany),
+	// qualified, personal (podpis osobisty) or platform (ePUAP: UPP, UPD).
+	As   string `yaml:"as"`
+	From string `yaml:"from"` // trusted from this day
+	To   string `yaml:"to"`   // trusted until this day
+	Note string `yaml:"note"` // where it comes from, who checked its digest
 }
 
 // Centre is the profile of one welfare centre.

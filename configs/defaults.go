@@ -130,6 +130,7 @@ func (in *Installation) resolve(dir string) {
 	for i := range in.Centres {
 		absolute(&in.Centres[i], dir)
 	}
+	in.Trust.resolve(dir)
 }
 
 // resolve makes the paths of a profile absolute, so that a stored version of

@@ -14,6 +14,7 @@ import (
 	"sekretariat/extract/mail"
 	"sekretariat/extract/polish"
 	"sekretariat/extract/sniff"
+	"sekretariat/extract/trust"
 )
 
 // Findings of the dispatcher itself.
@@ -34,6 +35,8 @@ const (
 type Direct struct {
 	// Temp is the folder for anonymous temporary files, "" for the system's.
 	Temp string
+	// Trust is what the office trusts, for signatures; nil: nothing.
+	Trust *trust.List
 }
 
 // Read implements Reader.
@@ -64,8 +67,9 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 			return r, err
 		}
 		return d.attachments(ctx, in, r)
-	case in.Kind == sekretariat.KindEPUAP || typ == "application/xml" && d.isEPUAP(ctx, in):
-		r, err := epuapdoc.Read(ctx, in.Body, in.Source)
+	case in.Kind == sekretariat.KindEPUAP || typ == "application/xml":
+		// XML from a box: emergency downloads, old exports, forms of other systems.
+		r, err := epuapdoc.Read(ctx, in.Body, epuapdoc.Options{Source: in.Source, Trust: d.Trust, At: in.At})
 		if err != nil {
 			return r, err
 		}
@@ -74,13 +78,6 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 		return d.simple(in, typ)
 	}
 	return d.file(ctx, in, typ)
-}
-
-// isEPUAP tells whether an XML file from a box is an ePUAP document: those
-// come out of emergency downloads and old exports.
-func (d Direct) isEPUAP(ctx context.Context, in Input) bool {
-	r, err := epuapdoc.Read(ctx, in.Body, in.Source)
-	return err == nil && r.Form != "" && r.Outcome != sekretariat.ReadUnreadable
 }
 
 // simple reads what needs no parser of its own.

@@ -6,6 +6,7 @@ package extract
 
 import (
 	"context"
+	"time"
 
 	"sekretariat"
 )
@@ -16,6 +17,7 @@ type Input struct {
 	Name      string            `json:"name"`      // file name, a hint only
 	MediaType string            `json:"mediaType"` // as declared, a hint only
 	Source    map[string]string `json:"source"`    // the manifest's Source: what the channel knows
+	At        time.Time         `json:"at"`        // when it was surely there; zero = now
 	Body      sekretariat.Body  `json:"-"`
 
 	// Password opens what is encrypted. A clerk gives it for one reading; it

@@ -29,6 +29,7 @@ type PoolOptions struct {
 	Time    time.Duration // for one letter, default 60 s; then the child is killed
 	Idle    time.Duration // a child without work ends after this, default 30 s
 	Temp    string        // folder for anonymous files of large originals
+	Trust   string        // file with the JSON of a trust.List, "" = nothing is trusted
 	Logger  zerolog.Logger
 }
 
@@ -157,7 +158,7 @@ type child struct {
 
 func (p *Pool) start(file *os.File) (*child, error) {
 	cmd := exec.Command(p.o.Command[0], p.o.Command[1:]...)
-	cmd.Env = append(os.Environ(), childEnv+"="+p.o.Time.String(), tempEnv+"="+p.o.Temp)
+	cmd.Env = append(os.Environ(), childEnv+"="+p.o.Time.String(), tempEnv+"="+p.o.Temp, trustEnv+"="+p.o.Trust)
 	// A group of its own, so that the tools it starts die with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	// What a dying child prints may quote the letter: it goes nowhere.

@@ -14,12 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sekretariat"
+	"sekretariat/extract/trust"
 )
 
 // The environment of a child.
 const (
 	childEnv = "SEKRETARIAT_READ_TIME"
 	tempEnv  = "SEKRETARIAT_READ_TEMP"
+	trustEnv = "SEKRETARIAT_READ_TRUST" // file of trust.List, "" = none
 )
 
 // Memory limits of a child: the first makes the collector work harder, the
@@ -41,6 +43,15 @@ func Serve(in io.Reader, out io.Writer) error {
 		return errors.New("this command is started by sekretariat itself to read one letter safely; use: sekretariat inspect FILE")
 	}
 	reader := Direct{Temp: os.Getenv(tempEnv)}
+	if name := os.Getenv(trustEnv); name != "" {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("read what the office trusts: %w", err)
+		}
+		if reader.Trust, err = trust.Parse(raw); err != nil {
+			return err
+		}
+	}
 	r, w := bufio.NewReaderSize(in, 64<<10), bufio.NewWriterSize(out, 64<<10)
 	for {
 		if err := serveOne(reader, r, w, limit); err != nil {

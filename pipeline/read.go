@@ -104,7 +104,7 @@ func (p *Pipeline) readOriginal(ctx context.Context, a sekretariat.ArrivedData) 
 	}
 	defer body.Close()
 	r, err := p.o.Reader.Read(ctx, extract.Input{
-		Kind: m.Kind, Name: m.Source["fileName"], MediaType: m.Original.MediaType, Source: m.Source, Body: body,
+		Kind: m.Kind, Name: m.Source["fileName"], MediaType: m.Original.MediaType, Source: m.Source, At: m.Received, Body: body,
 	})
 	if hopeless(err) {
 		return unopened(err), nil

@@ -23,6 +23,7 @@ func inspect(ctx context.Context, c *cli) error {
 	f := c.flags("inspect")
 	asJSON := f.Bool("json", false, "print the whole reading as JSON")
 	limit := f.Duration("time", time.Minute, "longest reading of one file")
+	trusted := f.String("trust", "", "file that says whose signatures count (the keys of trust in an installation file), or an installation file")
 	files, err := c.parse(f)
 	if err != nil {
 		return err
@@ -34,7 +35,20 @@ func inspect(ctx context.Context, c *cli) error {
 	if err != nil {
 		return fmt.Errorf("find the program's own file: %w", err)
 	}
-	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: *limit, Logger: logger(warnOnly, c.stderr)})
+	temp, err := os.MkdirTemp("", "sekretariat-inspect-*")
+	if err != nil {
+		return fmt.Errorf("temporary folder: %w", err)
+	}
+	defer os.RemoveAll(temp)
+	list, err := trustOf(*trusted)
+	if err != nil {
+		return err
+	}
+	listFile, err := writeTrust(list, temp)
+	if err != nil {
+		return err
+	}
+	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: *limit, Trust: listFile, Logger: logger(warnOnly, c.stderr)})
 	defer pool.Close()
 	bad := 0
 	for _, name := range files {
@@ -99,6 +113,9 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 	fmt.Fprintf(t, "%s\t%s, %s, read by %s\n", name, r.Format, r.Outcome, r.Reader)
 	line("subject", r.Subject)
 	line("sender", party(r.Sender))
+	for _, p := range r.Senders {
+		line("sender by "+p.Basis, party(p))
+	}
 	for _, p := range r.ReplyTo {
 		line("reply to", party(p))
 	}
@@ -123,7 +140,11 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 		fmt.Fprintf(t, "code\t%s on page %d: %s\n", c.Symbol, c.Page, oneLine(c.Value, 80))
 	}
 	for _, s := range r.Signatures {
-		fmt.Fprintf(t, "signature\t%s, %s\n", s.Type, s.Verdict)
+		text := s.Text
+		if text == "" {
+			text = s.Verdict
+		}
+		fmt.Fprintf(t, "signature\t%s, %s: %s\n", strings.TrimSpace(s.Type+" "+s.Part), s.Verdict, oneLine(text, 300))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(t, "finding\t%s %s %s\n", f.Code, f.Part, oneLine(f.Detail, 80))

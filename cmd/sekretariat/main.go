@@ -36,7 +36,7 @@ var commands = []command{
 	{"demo", "[--data DIR]", "start everything embedded and send 30 sample letters through real doors", demo},
 	{"queue list|next|watch", "--department X [--exec CMD] [--ack]", "look at or consume a department's queue", queueCommand},
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
-	{"inspect", "FILE … [--json]", "show what is read in a mail, letter or scan, without registering it", inspect},
+	{"inspect", "FILE … [--json] [--trust FILE]", "show what is read in a mail, letter or scan, without registering it", inspect},
 	{"verify", "[--deep] [--json]", "check every promise against ledger and objects", verifyCommand},
 	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},
 	{"register export", "--format csv|jsonl", "write the register", exportCommand},

@@ -120,11 +120,15 @@ func newService(h *house, r roles) (*service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file for reading processes: %w", err)
 	}
+	trusted, err := writeTrust(h.cfg.Trust, h.folder(folderTemp))
+	if err != nil {
+		return nil, err
+	}
 	s := &service{
 		house: h, roles: r, tokens: api.NewTokens(h.objects, sekretariat.SystemClock),
 		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{},
 	}
-	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Logger: h.log}
+	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Trust: trusted, Logger: h.log}
 	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
 	logs := map[sekretariat.CentreID]ledger.Log{}
 	for _, c := range h.centres {

@@ -11,6 +11,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
+	"sekretariat/extract/trust"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/register"
@@ -33,6 +34,11 @@ func checkConfig(_ context.Context, c *cli) error {
 		cfg, err := configs.Load(name)
 		if err != nil {
 			fmt.Fprintln(c.stderr, err)
+			bad++
+			continue
+		}
+		if _, err := trust.Load(cfg.Trust); err != nil {
+			fmt.Fprintf(c.stderr, "%s: %v\n", name, err)
 			bad++
 			continue
 		}

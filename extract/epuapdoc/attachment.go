@@ -66,13 +66,24 @@ func isAttachment(name, parent xmlsec.Name, form string) bool {
 	return name.Local == "DaneZalacznika" && parent.Local == "Zalacznik" && known(name, form) && known(parent, form)
 }
 
+// inSignature tells whether a node lies in a signature. What lies there is not
+// part of what is signed, so nothing of a letter is taken from there.
+func inSignature(n *xmlsec.Node) bool {
+	for ; n != nil; n = n.Parent {
+		if n.Is(xmlsec.SpaceDSig, "Signature") {
+			return true
+		}
+	}
+	return false
+}
+
 // divert takes the content of attachments out of the stream (xmlsec.Divert).
 func (l *letter) divert(n *xmlsec.Node) io.Writer {
 	if n.Parent == nil {
 		l.space = n.Name.Space
 		return nil
 	}
-	if !isAttachment(n.Name, n.Parent.Name, l.space) {
+	if !isAttachment(n.Name, n.Parent.Name, l.space) || inSignature(n) {
 		return nil
 	}
 	coding, _ := n.Parent.Attr("", "kodowanie")
@@ -196,7 +207,9 @@ func (d *document) open(outer *letter, path string, level int) error {
 			d.find(FindingTextCut, p.Path, "")
 		}
 		d.adopt(outer, inner)
-		d.list(inner) // p is not used from here on: Parts may move
+		if err := d.list(inner); err != nil { // p is not used from here on: Parts may move
+			return err
+		}
 		if err := d.open(inner, inner.path, level+1); err != nil {
 			return err
 		}
@@ -219,6 +232,7 @@ func (d *document) adopt(outer, inner *letter) {
 	if !strings.HasSuffix(outer.space, envelope) || d.r.Subject != "" || d.r.Text != "" {
 		return
 	}
+	d.spoke = append(d.spoke, inner.path)
 	if inner.space == spaceUPO && d.receipt(inner) {
 		return
 	}
@@ -269,7 +283,7 @@ func nth(r io.Reader, n int) (io.Reader, error) {
 		return nil, err
 	}
 	var open []xmlsec.Name
-	for {
+	for signatures := 0; ; {
 		t, err := s.Next()
 		switch {
 		case err == io.EOF:
@@ -277,9 +291,15 @@ func nth(r io.Reader, n int) (io.Reader, error) {
 		case err != nil:
 			return nil, err
 		case t.Kind == xmlsec.EndElement:
+			if isSignature(open[len(open)-1]) {
+				signatures--
+			}
 			open = open[:len(open)-1]
 		case t.Kind == xmlsec.Element:
-			if len(open) > 0 && isAttachment(t.Name, open[len(open)-1], open[0].Space) {
+			if isSignature(t.Name) {
+				signatures++
+			}
+			if signatures == 0 && len(open) > 0 && isAttachment(t.Name, open[len(open)-1], open[0].Space) {
 				if n--; n == 0 {
 					return xmlsec.NewBase64Reader(s.TextReader()), nil
 				}
@@ -288,3 +308,5 @@ func nth(r io.Reader, n int) (io.Reader, error) {
 		}
 	}
 }
+
+func isSignature(n xmlsec.Name) bool { return n.Local == "Signature" && n.Space == xmlsec.SpaceDSig }

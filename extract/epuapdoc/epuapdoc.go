@@ -1,9 +1,9 @@
 // Package epuapdoc reads documents that came through ePUAP: the general
 // letters (forms 4566 and 1410), the envelope podpisanyPlik, receipts (UPP,
 // UPD) and any other form by the blocks that all forms share. It takes out
-// subject, text, senders, recipients, attachments and a list of signatures,
-// and judges none of them; whatever a document does to be unreadable, the
-// answer is a Reading that says so.
+// subject, text, senders, recipients, attachments, and says what the signatures
+// are worth; whatever a document does to be unreadable, the answer is a
+// Reading that says so.
 package epuapdoc
 
 import (
@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"sekretariat"
+	"sekretariat/extract/trust"
 	"sekretariat/extract/xmlsec"
 )
 
 // Name is what a Reading of this package says in its field Reader. It changes
 // whenever the same document would be read differently.
-const Name = "epuap-1"
+const Name = "epuap-2"
 
 // The codes of the findings of this reader.
 const (
@@ -56,12 +57,26 @@ const (
 	envelope    = "/podpisanyPlik/"                 // end of the namespace of the envelope
 )
 
-// Read reads one document. source is what the channel knows of it
-// (Manifest.Source of ingest/epuap). The error is one of body or of ctx; a bad
-// document is a Reading with findings.
-func Read(ctx context.Context, body sekretariat.Body, source map[string]string) (sekretariat.Reading, error) {
+// Options are what is known beside the document.
+type Options struct {
+	// Source is what the channel knows of it (Manifest.Source of ingest/epuap).
+	Source map[string]string
+	// Trust is what the office trusts; nil: nothing.
+	Trust *trust.List
+	// At is when the document was surely there, for the validity of
+	// certificates; zero = now.
+	At time.Time
+}
+
+// Read reads one document. The error is one of body or of ctx; a bad document
+// is a Reading with findings.
+func Read(ctx context.Context, body sekretariat.Body, o Options) (sekretariat.Reading, error) {
 	r := sekretariat.Reading{Reader: Name, Format: "application/xml", Outcome: sekretariat.ReadOK}
-	d := &document{ctx: ctx, body: body, source: source, r: &r}
+	if o.At.IsZero() {
+		o.At = time.Now()
+	}
+	source := o.Source
+	d := &document{ctx: ctx, body: body, o: o, r: &r}
 	err := d.read()
 	switch {
 	case ctx.Err() != nil:
@@ -99,10 +114,11 @@ func refusal(err error) string {
 type document struct {
 	ctx    context.Context
 	body   sekretariat.Body
-	source map[string]string
+	o      Options
 	r      *sekretariat.Reading
 	named  []sekretariat.Party // senders that the document names
 	opened int                 // attachments opened as letters
+	spoke  []string            // paths of the letters that speak for the document, "" first
 }
 
 func (d *document) read() error {
@@ -111,7 +127,10 @@ func (d *document) read() error {
 		return err
 	}
 	d.r.Form = l.space
-	d.list(l)
+	d.spoke = append(d.spoke, "")
+	if err := d.list(l); err != nil {
+		return err
+	}
 	switch {
 	case l.root.Name.Local != "Dokument":
 		d.find(FindingUnknown, "", l.root.Name.Local)
@@ -127,13 +146,16 @@ func (d *document) read() error {
 // are below path.
 func (d *document) parse(body io.Reader, path string) (*letter, error) {
 	l := &letter{path: path}
-	doc, err := xmlsec.Parse(&cancelled{d.ctx, body}, xmlsec.Limits{Octets: maxDocument, Text: maxKept}, l.divert)
+	doc, err := xmlsec.Parse(&cancelled{d.ctx, body}, limits, l.divert)
 	if err != nil {
 		return nil, err
 	}
-	l.root, l.space = doc.Root, doc.Root.Name.Space
+	l.doc, l.root, l.space = doc, doc.Root, doc.Root.Name.Space
 	return l, nil
 }
+
+// limits of one document.
+var limits = xmlsec.Limits{Octets: maxDocument, Text: maxKept}
 
 // cancelled is a reader that ends with its context.
 type cancelled struct {
@@ -149,7 +171,7 @@ func (c *cancelled) Read(p []byte) (int, error) {
 }
 
 // list adds the attachments and signatures of a letter to the reading.
-func (d *document) list(l *letter) {
+func (d *document) list(l *letter) error {
 	for _, a := range l.attachments {
 		if len(d.r.Parts) >= sekretariat.MaxParts {
 			d.find(FindingPartsLimit, l.path, "")
@@ -157,13 +179,7 @@ func (d *document) list(l *letter) {
 		}
 		d.attachment(a)
 	}
-	l.root.Walk(func(n *xmlsec.Node) bool {
-		if n.Is(xmlsec.SpaceDSig, "Signature") && len(d.r.Signatures) < maxParties {
-			d.r.Signatures = append(d.r.Signatures, sekretariat.Signature{Part: l.path, Type: "xades", Verdict: "unchecked"})
-			return false
-		}
-		return true
-	})
+	return d.signatures(l)
 }
 
 // find adds a finding.

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"sekretariat"
 	"sekretariat/extract/epuapdoc"
@@ -26,8 +27,8 @@ func TestSamples(t *testing.T) {
 		n++
 		t.Run(name, func(t *testing.T) {
 			doc := sample(t, name)
-			r := read(t, string(doc), nil)
-			if r.Reader != "epuap-1" || r.Format != "application/xml" {
+			r := readTrusting(t, doc)
+			if r.Reader != epuapdoc.Name || r.Format != "application/xml" {
 				t.Errorf("reader %s, format %s", r.Reader, r.Format)
 			}
 			if e.Parse == "reject" {
@@ -39,10 +40,8 @@ func TestSamples(t *testing.T) {
 			if len(r.Signatures) != len(e.Signatures) {
 				t.Errorf("%d signatures, want %d", len(r.Signatures), len(e.Signatures))
 			}
-			for _, s := range r.Signatures {
-				if s.Type != "xades" || s.Verdict != "unchecked" {
-					t.Errorf("signature %+v", s)
-				}
+			for i := range r.Signatures {
+				compareSignature(t, r.Signatures[i], e.Signatures[i])
 			}
 			switch e.Kind {
 			case "document":
@@ -64,8 +63,13 @@ func compare(t *testing.T, doc []byte, r sekretariat.Reading, e expected) {
 	if want := strings.Join(e.Body, "\n\n"); e.Body != nil && !strings.HasPrefix(r.Text, want) {
 		t.Errorf("text %q, want %q", r.Text, want)
 	}
-	senders := r.Senders
-	if len(senders) == 0 && len(e.Senders) > 0 {
+	var senders []sekretariat.Party
+	for _, p := range r.Senders {
+		if p.Basis == "document" {
+			senders = append(senders, p)
+		}
+	}
+	if len(r.Senders) == 0 && r.Sender.Basis == "document" {
 		senders = []sekretariat.Party{r.Sender}
 	}
 	if len(senders) != len(e.Senders) {
@@ -133,8 +137,14 @@ func compareReceipt(t *testing.T, r sekretariat.Reading, e expected) {
 	if r.Auto != "receipt" || r.Headers["poswiadczenie.id"] != e.UPPID+e.UPDID || r.Headers["poswiadczenie.dokument"] != e.DocID || r.Reference != e.CaseID {
 		t.Errorf("receipt %+v, want %+v", r.Headers, e)
 	}
-	if !strings.Contains(r.Subject, e.UPPID+e.UPDID) || r.Sender.IDs["ePUAP"] != "wkowalska" {
-		t.Errorf("subject %q, sender %+v", r.Subject, r.Sender)
+	typed := r.Sender
+	for _, p := range r.Senders {
+		if p.Basis == "document" {
+			typed = p
+		}
+	}
+	if !strings.Contains(r.Subject, e.UPPID+e.UPDID) || typed.IDs["ePUAP"] != "wkowalska" || has(r, epuapdoc.FindingConflict, "") {
+		t.Errorf("subject %q, sender %+v", r.Subject, typed)
 	}
 }
 
@@ -174,7 +184,7 @@ func TestSenders(t *testing.T) {
 	anonymous := string(sample(t, "doc-4566-brak-nadawcy.xml"))
 
 	r := read(t, letter, kowalska(nil))
-	if r.Sender.Basis != "account" || r.Sender.Name != "WANDA KOWALSKA" || r.Sender.IDs["ePUAP"] != "wkowalska" || has(r, epuapdoc.FindingConflict, "") || len(r.Senders) != 0 {
+	if r.Sender.Basis != "account" || r.Sender.Name != "Wanda Kowalska" || r.Sender.IDs["ePUAP"] != "wkowalska" || has(r, epuapdoc.FindingConflict, "") || len(r.Senders) != 2 || r.Senders[0].Name != "WANDA KOWALSKA" {
 		t.Errorf("account and letter agree: %+v, %v", r.Sender, r.Findings)
 	}
 	if r.Sender.Address == nil || r.Sender.Email == "" {
@@ -399,19 +409,56 @@ func (b big) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
+// wholeSignature covers a whole document, and is wrong.
+const wholeSignature = `<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"/>` +
+	`<ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/><ds:Reference URI=""><ds:Transforms><ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"/></ds:Transforms>` +
+	`<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><ds:DigestValue>AAAA</ds:DigestValue></ds:Reference></ds:SignedInfo><ds:SignatureValue>AAAA</ds:SignatureValue></ds:Signature>`
+
+// TestNothingFromSignatures: what stands in a signature is not signed by it, so
+// nothing of the letter may be taken from there.
+func TestNothingFromSignatures(t *testing.T) {
+	hidden := `<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:Object><TrescDokumentu xmlns=""><Tytul>Podstawiony</Tytul><Nadawcy><Podmiot><Osoba><Imie>X</Imie></Osoba></Podmiot></Nadawcy>` +
+		`<Zalaczniki>` + attachment("podstawiony.pdf", "base64", b64("%PDF-1.4 zly")) + `</Zalaczniki></TrescDokumentu></ds:Object></ds:Signature>`
+	doc := `<Dokument>` + hidden + `<TrescDokumentu><Zalaczniki>` + attachment("prawdziwy.pdf", "base64", b64("%PDF-1.4 dobry")) + `</Zalaczniki></TrescDokumentu></Dokument>`
+	r := read(t, doc, nil)
+	if r.Subject != "" || r.Sender.Name != "" || len(r.Parts) != 1 || r.Parts[0].Name != "prawdziwy.pdf" || strings.Contains(r.Text, "Podstawiony") {
+		t.Errorf("%+v", r)
+	}
+	sameOctets(t, []byte(doc), r.Parts[0])
+}
+
+// BenchmarkRead reads and verifies a signed letter of 8 KB.
+func BenchmarkRead(b *testing.B) {
+	doc := sample(b, "doc-4566-podpis-pz.xml")
+	o := epuapdoc.Options{Trust: trusted(b), At: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)}
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := epuapdoc.Read(context.Background(), bytes.NewReader(doc), o)
+		if err != nil || r.Signatures[0].Verdict != "valid" {
+			b.Fatal(err, r.Signatures)
+		}
+	}
+}
+
 // TestMemory: an attachment of 60 MB costs no memory.
 func TestMemory(t *testing.T) {
-	head, tail, _ := strings.Cut(letter("Duże", attachment("duzy.bin", "base64", "@")), "@")
+	// With a signature it is read a second time, to check it.
+	signed := strings.Replace(letter("Duże", attachment("duzy.bin", "base64", "@")), "</Dokument>", wholeSignature+"</Dokument>", 1)
+	head, tail, _ := strings.Cut(signed, "@")
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	r, err := epuapdoc.Read(context.Background(), big{head, tail}, nil)
+	r, err := epuapdoc.Read(context.Background(), big{head, tail}, epuapdoc.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)
 	if r.Subject != "Duże" || len(r.Parts) != 1 || r.Parts[0].Size != bigSize/4*3 {
 		t.Fatalf("%+v", r)
+	}
+	if len(r.Signatures) != 1 || r.Signatures[0].Reason != "certificate" || !r.Signatures[0].Covers {
+		t.Errorf("signature %+v", r.Signatures)
 	}
 	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
 		t.Errorf("%d MiB were allocated", used>>20)
@@ -425,12 +472,12 @@ var errDisk = errors.New("disk gone")
 func (b broken) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
 
 func TestErrors(t *testing.T) {
-	if _, err := epuapdoc.Read(context.Background(), broken{bytes.NewReader([]byte("<a/>"))}, nil); !errors.Is(err, errDisk) {
+	if _, err := epuapdoc.Read(context.Background(), broken{bytes.NewReader([]byte("<a/>"))}, epuapdoc.Options{}); !errors.Is(err, errDisk) {
 		t.Errorf("error of the body: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := epuapdoc.Read(ctx, strings.NewReader("<a/>"), nil); !errors.Is(err, context.Canceled) {
+	if _, err := epuapdoc.Read(ctx, strings.NewReader("<a/>"), epuapdoc.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
@@ -446,7 +493,7 @@ func FuzzRead(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		r, err := epuapdoc.Read(context.Background(), bytes.NewReader(doc), kowalska(nil))
+		r, err := epuapdoc.Read(context.Background(), bytes.NewReader(doc), epuapdoc.Options{Source: kowalska(nil)})
 		if err != nil {
 			t.Fatal(err)
 		}

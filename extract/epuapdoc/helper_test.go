@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"sekretariat"
 	"sekretariat/extract/epuapdoc"
+	"sekretariat/extract/trust"
 )
 
 // samples returns the folder of the ePUAP samples, or skips.
@@ -47,7 +51,7 @@ func sample(t testing.TB, name string) []byte {
 
 func read(t testing.TB, doc string, source map[string]string) sekretariat.Reading {
 	t.Helper()
-	r, err := epuapdoc.Read(context.Background(), bytes.NewReader([]byte(doc)), source)
+	r, err := epuapdoc.Read(context.Background(), bytes.NewReader([]byte(doc)), epuapdoc.Options{Source: source})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +74,63 @@ type expectedSender struct {
 	Last                                             string `json:"last_name"`
 }
 
+type expectedSignature struct {
+	Type, Verdict, Crypto, PESEL string
+	First                        string `json:"first_name"`
+	Last                         string `json:"last_name"`
+	CN                           string `json:"signer_cn"`
+	Claims                       string `json:"claims_format"`
+	Account                      string `json:"epuap_account"`
+	Covers                       *bool  `json:"covers_document"`
+}
+
+// trusted is what the office of the samples trusts.
+func trusted(t testing.TB) *trust.List {
+	t.Helper()
+	var entries []trust.Entry
+	for name, role := range map[string]trust.Role{
+		"pz.pem": trust.ProfilZaufany, "q-ca.pem": trust.Qualified, "os-ca.pem": trust.Personal, "upp.pem": trust.Platform,
+	} {
+		block, _ := pem.Decode(sample(t, filepath.Join("certs", name)))
+		entries = append(entries, trust.Entry{Role: role, DER: block.Bytes})
+	}
+	l, err := trust.New(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func readTrusting(t testing.TB, doc []byte) sekretariat.Reading {
+	t.Helper()
+	r, err := epuapdoc.Read(context.Background(), bytes.NewReader(doc), epuapdoc.Options{Trust: trusted(t), At: time.Date(2026, 5, 4, 8, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// compareSignature compares with the oracle.
+func compareSignature(t *testing.T, s sekretariat.Signature, e expectedSignature) {
+	t.Helper()
+	p := sekretariat.Party{}
+	if s.Signer != nil {
+		p = *s.Signer
+	}
+	if s.Kind != e.Type || s.Verdict != e.Verdict || s.Crypto != e.Crypto || s.Claims != e.Claims || e.Covers != nil && s.Covers != *e.Covers {
+		t.Errorf("signature %+v, want %+v", s, e)
+	}
+	if e.First != "" && (p.GivenName != e.First || p.FamilyName != e.Last) || e.Verdict != "untrusted" && p.IDs["PESEL"] != e.PESEL || p.IDs["ePUAP"] != e.Account {
+		t.Errorf("signer %+v, want %+v", p, e)
+	}
+	if e.CN != "" && e.Type != "seal" && p.Name != e.CN {
+		t.Errorf("signer %q, want %q", p.Name, e.CN)
+	}
+	if s.Text == "" || (s.Verdict == "valid") != (strings.Contains(s.Text, ", ważny") || strings.Contains(s.Text, ", ważna")) {
+		t.Errorf("text %q for %s", s.Text, s.Verdict)
+	}
+}
+
 type expected struct {
 	Kind, Parse, Subject string
 	Root                 string
@@ -77,7 +138,7 @@ type expected struct {
 	LetterKind           string `json:"letter_kind"`
 	Body                 []string
 	Senders              []expectedSender
-	Signatures           []json.RawMessage
+	Signatures           []expectedSignature
 	Attachments          []struct {
 		Name, Format, Coding, SHA256_hex, URI string
 		Description                           string

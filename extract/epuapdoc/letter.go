@@ -9,6 +9,7 @@ import (
 
 // letter is one parsed Dokument.
 type letter struct {
+	doc         *xmlsec.Document
 	root        *xmlsec.Node
 	space       string // of the root: the form
 	path        string // of the part it was found in, "" for the outermost

@@ -1,6 +1,7 @@
 package epuapdoc
 
 import (
+	"slices"
 	"strings"
 
 	"sekretariat"
@@ -141,64 +142,6 @@ func account(source map[string]string) (p sekretariat.Party, ok bool) {
 	return p, p.Name != "" || len(p.IDs) > 0
 }
 
-// senders decides who is shown as the sender. The account
-// comes before what the author typed; where both are the same person or
-// institution, the account is completed with the address from the letter,
-// otherwise both are listed and the difference is a finding.
-func (d *document) senders() {
-	acc, ok := account(d.source)
-	all := d.named
-	switch {
-	case !ok && len(all) == 0:
-		d.find(FindingNoSender, "", "")
-		return
-	case ok:
-		all = d.merge(acc)
-	}
-	d.r.Sender = all[0]
-	if len(all) > 1 {
-		d.r.Senders = all
-	}
-}
-
-// merge puts the account among the senders that the letter names.
-func (d *document) merge(acc sekretariat.Party) []sekretariat.Party {
-	matched := -1
-	for i, p := range d.named {
-		if same(acc, p) {
-			matched = i
-			break
-		}
-	}
-	switch {
-	case len(d.named) == 0:
-		return []sekretariat.Party{acc}
-	case matched < 0 && acc.Name == "" && acc.IDs["PESEL"] == "":
-		// An account without a name proves and contradicts nothing.
-		return append(append([]sekretariat.Party(nil), d.named...), acc)
-	case matched < 0:
-		d.find(FindingConflict, "", acc.Name+" / "+d.named[0].Name)
-		return append([]sekretariat.Party{acc}, d.named...)
-	}
-	typed := d.named[matched]
-	if fold(acc.Name) != fold(typed.Name) {
-		return append([]sekretariat.Party{acc}, d.named...)
-	}
-	acc.Address, acc.Phone, acc.Email = typed.Address, typed.Phone, typed.Email
-	for name, value := range typed.IDs {
-		if acc.IDs[name] == "" {
-			setID(&acc, name, value)
-		}
-	}
-	out := []sekretariat.Party{acc}
-	for i, p := range d.named {
-		if i != matched {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
 // same tells whether two parties are the same: by the first number both have,
 // else by name.
 func same(a, b sekretariat.Party) bool {
@@ -207,7 +150,15 @@ func same(a, b sekretariat.Party) bool {
 			return digits(a.IDs[id]) == digits(b.IDs[id])
 		}
 	}
-	return a.Name != "" && fold(a.Name) == fold(b.Name)
+	return a.Name != "" && words(a.Name) == words(b.Name)
+}
+
+// words makes names comparable whatever the order: receipts write the family
+// name first.
+func words(s string) string {
+	w := strings.Fields(polish.Fold(s))
+	slices.Sort(w)
+	return strings.Join(w, " ")
 }
 
 func digits(s string) string {

@@ -10,7 +10,6 @@ import (
 	_ "crypto/sha512"
 	"encoding/base64"
 	"hash"
-	"io"
 	"math/big"
 	"strings"
 )
@@ -303,8 +302,14 @@ func (d *Document) Check(s *Signature, key crypto.PublicKey) error {
 	return s.CheckValue(key)
 }
 
+// decodeBase64 decodes a short text at once.
 func decodeBase64(text string) ([]byte, error) {
-	return io.ReadAll(NewBase64Reader(strings.NewReader(text)))
+	var d base64Decoder
+	out, err := d.decode(make([]byte, 0, len(text)*3/4), []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return d.finish(out)
 }
 
 // encodeBase64 is the form in which we write digests and keys.

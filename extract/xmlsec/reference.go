@@ -26,7 +26,7 @@ func (r *Reference) plan() (plan, error) {
 		case t.Method.valid() && i == len(r.Transforms)-1:
 			p.c14n = t.Method
 		default:
-			return p, &Error{Kind: ErrUnsupported, Message: "transform"}
+			return p, &Error{Kind: ErrTransform, Message: "not on our list"}
 		}
 	}
 	// A same-document reference without an XPointer never has comments
@@ -62,14 +62,23 @@ func withoutSignatures(t Transform) bool {
 // Target returns what the reference is about: nil for the whole document.
 // Returns ErrStructure for a reference to anything outside the document.
 func (d *Document) Target(r Reference) (*Node, error) {
-	if r.URI == "" {
-		return nil, nil
-	}
-	id, ok := strings.CutPrefix(r.URI, "#")
-	if !ok || id == "" || strings.HasPrefix(id, "xpointer(") {
-		return nil, &Error{Kind: ErrUnsupported, Message: "reference to something outside the document"}
+	id, err := fragment(r.URI)
+	if err != nil || id == "" {
+		return nil, err
 	}
 	return d.ByID(id)
+}
+
+// fragment is the id that a URI names within the document, "" for the whole.
+func fragment(uri string) (string, error) {
+	if uri == "" {
+		return "", nil
+	}
+	id, ok := strings.CutPrefix(uri, "#")
+	if !ok || id == "" || strings.HasPrefix(id, "xpointer(") {
+		return "", &Error{Kind: ErrUnsupported, Message: "reference to something outside the document"}
+	}
+	return id, nil
 }
 
 // ByID finds the element with that id: an attribute Id, ID or id without

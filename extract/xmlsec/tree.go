@@ -174,6 +174,9 @@ func (n *Node) Is(space, local string) bool {
 
 // Elements returns the child elements.
 func (n *Node) Elements() []*Node {
+	if n == nil {
+		return nil
+	}
 	var out []*Node
 	for _, c := range n.Children {
 		if c.Kind == Element {

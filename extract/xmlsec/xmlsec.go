@@ -27,6 +27,9 @@ var (
 	ErrEncoding = errors.New("XML encoding refused")
 	// ErrUnsupported: an algorithm or transform that is not on our list.
 	ErrUnsupported = errors.New("algorithm not supported")
+	// ErrTransform is the ErrUnsupported of a reference's transform: it may take
+	// anything out of what is signed.
+	ErrTransform = fmt.Errorf("transform of a reference: %w", ErrUnsupported)
 	// ErrDigest: a reference's digest is not that of the content.
 	ErrDigest = errors.New("digest does not fit the content")
 	// ErrSignature: the signature value is not right for the certificate.
