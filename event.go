@@ -21,6 +21,7 @@ const (
 	EventCancelled  EventType = "cancelled.v1"  // LETTER, clerk: entry cancelled with a reason
 	EventRegistered EventType = "registered.v1" // REGISTER, registrar
 	EventRead       EventType = "read.v1"       // LETTER, reader
+	EventScanned    EventType = "scanned.v1"    // LETTER, virus scanner
 	EventRouted     EventType = "routed.v1"     // LETTER, router or clerk (re-routing)
 	EventTaken      EventType = "taken.v1"      // LETTER, department
 	EventDone       EventType = "done.v1"       // LETTER, department
@@ -180,6 +181,34 @@ type ReadData struct {
 	// the letter waited too long or a person was quicker.
 	Decided int `json:"decided,omitempty"`
 }
+
+// ScannedData is what the virus scanner says of a letter. It never holds a
+// letter up: registration, reading and routing do not wait for it (rule P7).
+// What is in neither list was found clean.
+type ScannedData struct {
+	Letter     LetterID      `json:"letter"`
+	Revision   int           `json:"revision"`             // scans of this letter before this one
+	Scanner    string        `json:"scanner"`              // name and version: "ClamAV 1.4.6"
+	Database   int           `json:"database,omitempty"`   // version of the signatures, 0 = it does not say
+	Signatures *time.Time    `json:"signatures,omitempty"` // when they were made
+	Scanned    int           `json:"scanned"`              // parts looked into, the original among them
+	Infected   []ScannedPart `json:"infected,omitempty"`
+	Unscanned  []ScannedPart `json:"unscanned,omitempty"`
+	// All: there is more to tell than fits here; every part is locked.
+	All bool `json:"all,omitempty"`
+}
+
+// ScannedPart is one part that is locked, by its path; "" is the original as a
+// whole.
+type ScannedPart struct {
+	Path string `json:"path"`
+	// Code is the scanner's name of what it found or, in Unscanned, why the
+	// part could not be looked into: "size", "encrypted", "unreadable".
+	Code string `json:"code"`
+}
+
+// MaxScanned bounds each list of ScannedData.
+const MaxScanned = 200
 
 // ArrivedLite is what routing needs to know of the arrival.
 type ArrivedLite struct {

@@ -44,6 +44,7 @@ type Letter struct {
 	Decision   Decision
 	Routed     time.Time
 	Failures   []FailedData
+	Scan       *Scan // what the virus scanner said, nil = not yet
 }
 
 // State is the present state of one submission: all its letters, by part.
@@ -82,6 +83,8 @@ func (s *State) Apply(e Event) error {
 			l.advance(StatusRead)
 			l.learn(d.Number)
 		})
+	case EventScanned:
+		err = fold(s, e, func(d ScannedData) LetterID { return d.Letter }, func(l *Letter, d ScannedData) { l.scanned(d, e.Time) })
 	case EventRouted:
 		err = fold(s, e, func(d RoutedData) LetterID { return d.Letter }, func(l *Letter, d RoutedData) { l.routed(d, e.Time) })
 	case EventTaken, EventDone:

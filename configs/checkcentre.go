@@ -34,6 +34,9 @@ func (d *document) checkCentre(c *Centre) {
 	n := namesOf(c)
 	d.slug(path{"id"}, string(c.ID))
 	d.required(path{"name"}, "name", c.Name)
+	if v := c.VirusScan; v != Off && !strings.HasPrefix(v, "unix:/") && !strings.HasPrefix(v, "/") {
+		d.hostPort(path{"virus_scan"}, v)
+	}
 	d.checkUnits(c, n)
 	d.checkSeries(c, n)
 	d.checkDepartments(c, n)

@@ -122,23 +122,27 @@ type Centre struct {
 	Address string               `yaml:"address"` // postal address
 	Version int                  `yaml:"version"` // given by config apply
 
-	Series      []Series       `yaml:"series"`       // number series; without any the main series rpw
-	Units       []Unit         `yaml:"units"`        // tree of organisational units
-	Departments []Department   `yaml:"departments"`  // queues; sekretariat must be among them
-	Contacts    []Contact      `yaml:"contacts"`     // telephones and addresses of departments
-	Hours       []Hours        `yaml:"hours"`        // working hours
-	EmailPolicy []EmailPolicy  `yaml:"email_policy"` // what applications by plain e-mail lead to
-	Mailboxes   []Mailbox      `yaml:"mailboxes"`    // IMAP accounts
-	EPUAP       []EPUAP        `yaml:"epuap"`        // skrytki of ePUAP
-	EDelivery   []EDelivery    `yaml:"edelivery"`    // mailboxes of e-Doręczenia
-	Boxes       []Box          `yaml:"boxes"`        // drop boxes
-	Labels      map[string]To  `yaml:"labels"`       // router label → where it goes
-	Authorities []Authority    `yaml:"authorities"`  // bodies that matters are passed on to
-	Rules       []Rule         `yaml:"rules"`        // routing rules of the centre, beside the built-in sets
-	RuleSets    []string       `yaml:"rule_sets"`    // built-in sets of rules; default [common], [] = none
-	LegalEffect []LegalEffect  `yaml:"legal_effect"` // which way of sending counts for what, before the built-in table
-	Unknown     []UnknownValue `yaml:"unknown"`      // what the office has not given yet
-	Notes       string         `yaml:"notes"`        // free text for the people who run it
+	Series      []Series      `yaml:"series"`       // number series; without any the main series rpw
+	Units       []Unit        `yaml:"units"`        // tree of organisational units
+	Departments []Department  `yaml:"departments"`  // queues; sekretariat must be among them
+	Contacts    []Contact     `yaml:"contacts"`     // telephones and addresses of departments
+	Hours       []Hours       `yaml:"hours"`        // working hours
+	EmailPolicy []EmailPolicy `yaml:"email_policy"` // what applications by plain e-mail lead to
+	Mailboxes   []Mailbox     `yaml:"mailboxes"`    // IMAP accounts
+	EPUAP       []EPUAP       `yaml:"epuap"`        // skrytki of ePUAP
+	EDelivery   []EDelivery   `yaml:"edelivery"`    // mailboxes of e-Doręczenia
+	Boxes       []Box         `yaml:"boxes"`        // drop boxes
+	Labels      map[string]To `yaml:"labels"`       // router label → where it goes
+	Authorities []Authority   `yaml:"authorities"`  // bodies that matters are passed on to
+	Rules       []Rule        `yaml:"rules"`        // routing rules of the centre, beside the built-in sets
+	RuleSets    []string      `yaml:"rule_sets"`    // built-in sets of rules; default [common], [] = none
+	LegalEffect []LegalEffect `yaml:"legal_effect"` // which way of sending counts for what, before the built-in table
+	// socket of ClamAV's clamd, unix:/path or host:port; off = parts are handed
+	// out unscanned; default unix:/run/clamav/clamd.ctl, as Debian has it
+	VirusScan string `yaml:"virus_scan"`
+
+	Unknown []UnknownValue `yaml:"unknown"` // what the office has not given yet
+	Notes   string         `yaml:"notes"`   // free text for the people who run it
 
 	// Warnings are what is not known yet and what it turns off, in Polish.
 	Warnings []string `yaml:"-"`

@@ -11,15 +11,15 @@ import (
 	"sekretariat"
 )
 
-// off is what people write to turn a listener off.
-const off = "off"
+// Off is what people write to turn a listener or the virus scanner off.
+const Off = "off"
 
 func (in *Installation) setDefaults() {
 	setDefault(&in.Data, "data")
 	setDefault(&in.Listen.Desk, "127.0.0.1:8300")
 	setDefault(&in.Listen.Scanners, "127.0.0.1:8301")
 	for _, l := range []*string{&in.Listen.Desk, &in.Listen.Scanners, &in.Listen.Callbacks} {
-		if *l == off {
+		if *l == Off {
 			*l = ""
 		}
 	}
@@ -44,6 +44,7 @@ func (c *Centre) setDefaults() {
 	if c.RuleSets == nil {
 		c.RuleSets = []string{"common"}
 	}
+	setDefault(&c.VirusScan, "unix:/run/clamav/clamd.ctl")
 	for i := range c.Mailboxes {
 		m := &c.Mailboxes[i]
 		setDefault(&m.TLS, "implicit")
@@ -187,6 +188,9 @@ var channelField = regexp.MustCompile(`^(mailboxes|epuap|edelivery|boxes)\[`)
 // turnOff turns off the channels that lack what they need, and says so.
 func (c *Centre) turnOff() {
 	c.Warnings = nil
+	if c.VirusScan == Off {
+		c.Warnings = append(c.Warnings, "Nie działa: sprawdzanie antywirusowe (virus_scan: off). Załączniki są wydawane niesprawdzone.")
+	}
 	for i := range c.Mailboxes {
 		m := &c.Mailboxes[i]
 		c.need(&m.Account, "skrzynka pocztowa", m.missing())

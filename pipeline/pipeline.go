@@ -19,6 +19,7 @@ import (
 	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/extract"
+	"sekretariat/extract/virus"
 	"sekretariat/ledger"
 	"sekretariat/router"
 	"sekretariat/storage"
@@ -40,8 +41,12 @@ type Options struct {
 	Claims Claims
 	Reader extract.Reader
 	Router *router.Router
-	Clock  sekretariat.Clock
-	Logger zerolog.Logger
+	// Scanner looks for viruses, nil: the centre does without. Parts opens for
+	// it what only a child process may open.
+	Scanner *virus.Scanner
+	Parts   Parts
+	Clock   sekretariat.Clock
+	Logger  zerolog.Logger
 
 	// Watch, if not nil, is told of every decision that took effect, for the
 	// demo and for metrics. It must not block.
@@ -63,6 +68,8 @@ type Pipeline struct {
 	o      Options
 	id     sekretariat.CentreID
 	recent readings
+
+	scanner *scanWatch
 }
 
 // New makes the workers of a centre.
@@ -70,14 +77,14 @@ func New(o Options) *Pipeline {
 	if o.Clock == nil {
 		o.Clock = sekretariat.SystemClock
 	}
-	return &Pipeline{o: o, id: o.Centre.ID}
+	return &Pipeline{o: o, id: o.Centre.ID, scanner: newScanWatch(o.Scanner, o.Clock, o.Logger)}
 }
 
 // Roles of the workers, for installations that run them apart.
-type Roles struct{ Sort, Read, Route bool }
+type Roles struct{ Sort, Read, Route, Scan bool }
 
 // AllRoles runs everything in one process.
-var AllRoles = Roles{Sort: true, Read: true, Route: true}
+var AllRoles = Roles{Sort: true, Read: true, Route: true, Scan: true}
 
 // workerWait is when another worker gets what a dead one had: long enough for a
 // pause of the machine, short enough for a letter that cannot wait. A running
@@ -102,6 +109,12 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 	if roles.Route {
 		g.Go(func() error {
 			return p.o.Log.Work(ctx, ledger.Letter, "route", ledger.WorkOptions{Concurrency: 512, Wait: workerWait}, p.route)
+		})
+	}
+	if roles.Scan && p.o.Scanner != nil {
+		g.Go(func() error { return p.scanner.run(ctx) })
+		g.Go(func() error {
+			return p.o.Log.Work(ctx, ledger.Letter, "scan", ledger.WorkOptions{Concurrency: scanners, Wait: workerWait}, p.scan)
 		})
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {

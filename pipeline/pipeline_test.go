@@ -99,7 +99,12 @@ func (o *office) mail(account, text string) sekretariat.LetterID {
 func (o *office) mailInto(series sekretariat.SeriesID, account, text string) sekretariat.LetterID {
 	o.t.Helper()
 	o.n++
-	raw := fmt.Sprintf("From: a@poczta.example\r\nSubject: Sprawa\r\nMessage-ID: <%s@x>\r\n\r\n%s\r\n", text, text)
+	return o.raw(series, account, fmt.Sprintf("From: a@poczta.example\r\nSubject: Sprawa\r\nMessage-ID: <%s@x>\r\n\r\n%s\r\n", text, text))
+}
+
+// raw takes in one mail as it is.
+func (o *office) raw(series sekretariat.SeriesID, account, raw string) sekretariat.LetterID {
+	o.t.Helper()
 	d := sekretariat.Delivery{
 		Centre: o.cfg.ID, Kind: sekretariat.KindMail, Door: sekretariat.DoorIMAP, Account: account, Series: series, Unit: o.unit,
 		Identity:  func(b sekretariat.BodyFacts) []string { return []string{string(b.SHA256)} },

@@ -14,8 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/desk/api"
 	"sekretariat/extract"
+	"sekretariat/extract/virus"
 	"sekretariat/ingest"
 	"sekretariat/ingest/dropbox"
 	"sekretariat/ledger"
@@ -162,6 +164,7 @@ func (s *service) addCentre(c *centreHouse) error {
 	log := s.log.With().Str("centre", string(c.cfg.ID)).Logger()
 	s.pipelines[c.cfg.ID] = pipeline.New(pipeline.Options{
 		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Router: c.router, Logger: log,
+		Scanner: scannerOf(c.cfg), Parts: s.parts,
 		Watch: func(st pipeline.Step) {
 			if s.watch != nil {
 				s.watch(st)
@@ -186,6 +189,14 @@ func (s *service) addCentre(c *centreHouse) error {
 		s.channels = append(s.channels, chs...)
 	}
 	return nil
+}
+
+// scannerOf is the virus scanner of a centre, nil if it does without.
+func scannerOf(c *configs.Centre) *virus.Scanner {
+	if c.VirusScan == configs.Off {
+		return nil
+	}
+	return virus.New(c.VirusScan)
 }
 
 // journal names one stream to be journalled.
@@ -419,6 +430,20 @@ func (s *service) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ready")
+	for _, a := range s.alarms() {
+		fmt.Fprintln(w, "warning:", a)
+	}
+}
+
+// alarms are faults that stop no letter and want the administrator all the
+// same.
+func (s *service) alarms() (list []string) {
+	for _, c := range s.centres {
+		for _, a := range s.pipelines[c.cfg.ID].ScanStatus().Alarms(sekretariat.SystemClock()) {
+			list = append(list, string(c.cfg.ID)+": "+a)
+		}
+	}
+	return list
 }
 
 // maxJournalLag is how far the journal may be behind before it is an alarm

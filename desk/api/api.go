@@ -91,7 +91,7 @@ func (a *api) with(action string, h func(context.Context, call) error) http.Hand
 		allowed := true // an answer that was cut off was given
 		defer func() { a.audit(r.Context(), c, action, allowed) }()
 		if err = h(r.Context(), c); err != nil {
-			allowed = !errors.Is(err, pipeline.ErrNotFound) && !errors.Is(err, pipeline.ErrForbidden)
+			allowed = !errors.Is(err, pipeline.ErrNotFound) && !errors.Is(err, pipeline.ErrForbidden) && !errors.As(err, new(*lockedError))
 			a.fail(w, action, err)
 		}
 	}
@@ -133,7 +133,14 @@ func (a *api) audit(ctx context.Context, c call, action string, allowed bool) {
 // fail answers with a JSON error. Nothing of what was asked for is repeated.
 func (a *api) fail(w http.ResponseWriter, action string, err error) {
 	status, text := http.StatusInternalServerError, "internal error; try again later"
+	var lock *lockedError
 	switch {
+	case errors.As(err, &lock):
+		if lock.State == sekretariat.ScanPending {
+			w.Header().Set("Retry-After", "60")
+		}
+		answer(w, lock.status(), map[string]string{"error": lock.Error(), "code": string(lock.State)})
+		return
 	case errors.Is(err, ErrToken):
 		status, text = http.StatusUnauthorized, "a valid token is needed: Authorization: Bearer …; ask the administrator for a new one"
 		w.Header().Set("WWW-Authenticate", `Bearer realm="sekretariat"`)
@@ -186,7 +193,8 @@ type Letter struct {
 	Original   sekretariat.ObjectRef    `json:"original"`
 	Subject    string                   `json:"subject,omitempty"`
 	Sender     *sekretariat.Party       `json:"sender,omitempty"`
-	Parts      []sekretariat.Part       `json:"parts,omitempty"`
+	Parts      []Part                   `json:"parts,omitempty"`
+	Scan       Scan                     `json:"scan"`
 	// Failures are steps of the letter that failed for good.
 	Failures []sekretariat.FailedData `json:"failures,omitempty"`
 }
@@ -206,14 +214,14 @@ func (a *api) letter(ctx context.Context, c call) error {
 		Door: l.Arrived.Door, Status: l.Status, Department: l.Department, Urgency: l.Decision.Urgency, Revision: l.Revision,
 		Arrived: l.Arrived.Arrived, Day: sekretariat.Day(l.Arrived.Arrived.At), Received: l.Arrived.Received,
 		Why: c.c.Explain(l.Decision), Original: m.Original,
-		Failures: l.Failures,
+		Failures: l.Failures, Scan: scanOf(c.c.Pipeline, l),
 	}
 	if l.Reader != "" {
 		r, err := pipeline.LoadReading(ctx, c.c.Vault, c.centre, c.id.Submission(), l.Reading)
 		if err != nil {
 			return err
 		}
-		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, r.Parts
+		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, a.parts(c, l, r)
 	}
 	answer(c.w, http.StatusOK, out)
 	return nil
@@ -242,7 +250,11 @@ func (a *api) read(ctx context.Context, c call) (*sekretariat.Letter, *sekretari
 }
 
 func (a *api) original(ctx context.Context, c call) error {
-	if _, err := c.c.Pipeline.Letter(ctx, c.who, c.id); err != nil {
+	l, err := c.c.Pipeline.Letter(ctx, c.who, c.id)
+	if err != nil {
+		return err
+	}
+	if err := locked(c.c.Pipeline, l, ""); err != nil {
 		return err
 	}
 	m, body, err := a.open(ctx, c)

@@ -29,13 +29,16 @@ var errPart = errors.New("this part cannot be opened")
 // part sends one decoded part of a letter, always as a download with a safe
 // name and a neutral type: nothing of a letter runs in a browser.
 func (a *api) part(ctx context.Context, c call) error {
-	_, r, err := a.read(ctx, c)
+	l, r, err := a.read(ctx, c)
 	if err != nil {
 		return err
 	}
 	p, ok := find(r.Parts, c.r.PathValue("path"))
 	if !ok {
 		return pipeline.ErrNotFound
+	}
+	if err := locked(c.c.Pipeline, l, p.Path); err != nil {
+		return err
 	}
 	_, body, err := a.open(ctx, c)
 	if err != nil {

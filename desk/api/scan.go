@@ -1,0 +1,94 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"sekretariat"
+	"sekretariat/pipeline"
+)
+
+// Part is the JSON of a part of a letter.
+type Part struct {
+	sekretariat.Part
+	Scan   sekretariat.ScanState `json:"scan"`             // whether it may be fetched
+	Notice string                `json:"notice,omitempty"` // why not, in Polish
+}
+
+// Scan is the JSON of what the virus scanner said of a letter.
+type Scan struct {
+	State      sekretariat.ScanState `json:"state"`  // of the worst part
+	Notice     string                `json:"notice"` // for the clerk, in Polish
+	At         *time.Time            `json:"at,omitempty"`
+	Scanner    string                `json:"scanner,omitempty"`
+	Signatures *time.Time            `json:"signatures,omitempty"` // when they were made
+}
+
+// scanOf sums up a letter.
+func scanOf(p *pipeline.Pipeline, l *sekretariat.Letter) Scan {
+	out := Scan{State: p.ScanState(l, "")}
+	if s := l.Scan; s != nil {
+		out.At, out.Scanner, out.Signatures = &s.At, s.Scanner, s.Signatures
+		for _, u := range s.Unscanned {
+			if state := s.State(u.Path); out.State.Open() {
+				out.State = state
+			}
+		}
+	}
+	out.Notice = notice(out.State, l.Scan.Virus(""))
+	return out
+}
+
+// notice is what a clerk is told.
+func notice(state sekretariat.ScanState, virus string) string {
+	switch state {
+	case sekretariat.ScanPending:
+		return "Niesprawdzone: program antywirusowy jeszcze tego nie obejrzał. Treść pisma jest dostępna, pliki będą po sprawdzeniu."
+	case sekretariat.ScanInfected:
+		return fmt.Sprintf("Wykryto wirusa (%s). Plik jest zablokowany: nie można go pobrać ani przekazać. Treść pisma i pozostałe pliki są dostępne.", virus)
+	case sekretariat.ScanFailed:
+		return "Pliku nie dało się sprawdzić programem antywirusowym (jest za duży, uszkodzony albo nie można go rozpakować), dlatego jest zablokowany."
+	case sekretariat.ScanEncrypted:
+		return "Plik jest zabezpieczony hasłem, więc jego zawartości nie można było sprawdzić programem antywirusowym. Podaj hasło, aby go odczytać."
+	case sekretariat.ScanOff:
+		return "Niesprawdzone: w tym ośrodku sprawdzanie antywirusowe jest wyłączone."
+	}
+	return "Sprawdzone programem antywirusowym, nie wykryto wirusów."
+}
+
+// lockedError: the part may not leave the house (rule P7).
+type lockedError struct {
+	State sekretariat.ScanState
+	Virus string
+}
+
+func (e *lockedError) Error() string { return notice(e.State, e.Virus) }
+
+func (e *lockedError) status() int {
+	if e.State == sekretariat.ScanPending {
+		return http.StatusTooEarly
+	}
+	return http.StatusForbidden
+}
+
+// locked returns why a part may not be fetched, nil if it may.
+func locked(p *pipeline.Pipeline, l *sekretariat.Letter, path string) error {
+	if state := p.ScanState(l, path); !state.Open() {
+		return &lockedError{state, l.Scan.Virus(path)}
+	}
+	return nil
+}
+
+// parts lists the parts of a letter with what may be done with them.
+func (a *api) parts(c call, l *sekretariat.Letter, r *sekretariat.Reading) []Part {
+	var out []Part
+	for _, p := range r.Parts {
+		q := Part{Part: p, Scan: c.c.Pipeline.ScanState(l, p.Path)}
+		if q.Scan != sekretariat.ScanClean && q.Scan != sekretariat.ScanOff {
+			q.Notice = notice(q.Scan, l.Scan.Virus(p.Path))
+		}
+		out = append(out, q)
+	}
+	return out
+}
