@@ -22,6 +22,7 @@ const (
 	EventRegistered EventType = "registered.v1" // REGISTER, registrar
 	EventRead       EventType = "read.v1"       // LETTER, reader
 	EventScanned    EventType = "scanned.v1"    // LETTER, virus scanner
+	EventFetched    EventType = "fetched.v1"    // LETTER, fetcher: an attachment that lay at the platform
 	EventRouted     EventType = "routed.v1"     // LETTER, router or clerk (re-routing)
 	EventTaken      EventType = "taken.v1"      // LETTER, department
 	EventDone       EventType = "done.v1"       // LETTER, department
@@ -209,6 +210,18 @@ type ScannedPart struct {
 
 // MaxScanned bounds each list of ScannedData.
 const MaxScanned = 200
+
+// FetchedData says what became of an attachment that a letter only referred to,
+// and that lay at the platform (ePUAP file repository).
+type FetchedData struct {
+	Letter LetterID   `json:"letter"`
+	Part   string     `json:"part"`             // path in the reading
+	Object *ObjectRef `json:"object,omitempty"` // where it lies now, nil: it could not be had
+	// Code says why it could not be had ("gone", "too-large"), or what is odd
+	// about it ("digest-differs": not the file that the letter names).
+	Code string    `json:"code,omitempty"`
+	Scan ScanState `json:"scan,omitempty"` // of the object, by the virus scanner; "" = the centre scans nothing
+}
 
 // ArrivedLite is what routing needs to know of the arrival.
 type ArrivedLite struct {

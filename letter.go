@@ -44,7 +44,8 @@ type Letter struct {
 	Decision   Decision
 	Routed     time.Time
 	Failures   []FailedData
-	Scan       *Scan // what the virus scanner said, nil = not yet
+	Scan       *Scan                  // what the virus scanner said, nil = not yet
+	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
 }
 
 // State is the present state of one submission: all its letters, by part.
@@ -85,6 +86,8 @@ func (s *State) Apply(e Event) error {
 		})
 	case EventScanned:
 		err = fold(s, e, func(d ScannedData) LetterID { return d.Letter }, func(l *Letter, d ScannedData) { l.scanned(d, e.Time) })
+	case EventFetched:
+		err = fold(s, e, func(d FetchedData) LetterID { return d.Letter }, fetched)
 	case EventRouted:
 		err = fold(s, e, func(d RoutedData) LetterID { return d.Letter }, func(l *Letter, d RoutedData) { l.routed(d, e.Time) })
 	case EventTaken, EventDone:
@@ -165,6 +168,16 @@ func fold[T any](s *State, e Event, id func(T) LetterID, f func(*Letter, T)) err
 func registered(l *Letter, d RegisteredData) {
 	l.Number, l.Registered = d.Entry.Number, d.Entry.Registered
 	l.advance(StatusRegistered)
+}
+
+// fetched notes one attachment; the first that could be had stays.
+func fetched(l *Letter, d FetchedData) {
+	if l.Fetched == nil {
+		l.Fetched = map[string]FetchedData{}
+	}
+	if l.Fetched[d.Part].Object == nil {
+		l.Fetched[d.Part] = d
+	}
 }
 
 // learn fills in the number from an event that repeats it, for a fold over

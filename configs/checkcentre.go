@@ -216,6 +216,15 @@ func (d *document) checkEPUAP(at path, e EPUAP) {
 	if e.URL != "" {
 		d.webURL(at.with("url"), e.URL)
 	}
+	if e.Repository != "" {
+		d.webURL(at.with("repository"), e.Repository)
+	}
+	if e.MaxFile < 0 {
+		d.wrong(at.with("max_file"), "a size cannot be negative")
+	}
+	if e.Push && len(e.Pins) == 0 {
+		d.wrong(at.with("push"), "push needs \"pins\": the SHA-256 of the certificates by which the platform signs")
+	}
 	if e.Address != "" && (!strings.HasPrefix(e.Address, "/") || strings.Count(e.Address, "/") != 2) {
 		d.wrong(at.with("address"), "%q is no address of a skrytka: write /podmiot/nazwa", e.Address)
 	}

@@ -310,6 +310,14 @@ type EPUAP struct {
 	Poll           time.Duration `yaml:"poll"`            // how often to ask; default 60s
 	Pins           []string      `yaml:"pins"`            // SHA-256 of the certificates that may sign responses
 	VerifyResponse string        `yaml:"verify_response"` // require (default with pins), warn (default without) or off
+	// Repository is the address of FileRepoService, for attachments that the
+	// letter only refers to; without it they are left on the platform.
+	Repository string `yaml:"repository"`
+	MaxFile    int64  `yaml:"max_file"` // largest file taken from the repository, octets; default 500 MiB
+	// Push lets the platform deliver letters by calling the callbacks listener
+	// under /epuap/<centre>/<id>; needs pins. Without url it is the only way.
+	Push     bool   `yaml:"push"`
+	PushWSDL string `yaml:"push_wsdl"` // file that the receiver shows at ?wsdl
 }
 
 // EDelivery is one mailbox of e-Doręczenia, read by the User Agent API of its

@@ -66,6 +66,7 @@ func (c *Centre) setDefaults() {
 		e := &c.EPUAP[i]
 		plainPins(e.Pins)
 		setDefault(&e.Skrot, "sha1")
+		setDefault(&e.MaxFile, 500<<20)
 		setDefault(&e.Poll, time.Minute)
 		if e.VerifyResponse == "" {
 			e.VerifyResponse = "warn"
@@ -147,7 +148,7 @@ func (c *Centre) resolve(dir string) {
 		}
 	}
 	for i := range c.EPUAP {
-		for _, p := range []*string{&c.EPUAP[i].CA, &c.EPUAP[i].Cert, &c.EPUAP[i].Key.File} {
+		for _, p := range []*string{&c.EPUAP[i].CA, &c.EPUAP[i].Cert, &c.EPUAP[i].Key.File, &c.EPUAP[i].PushWSDL} {
 			absolute(p, dir)
 		}
 	}
@@ -197,10 +198,11 @@ func (c *Centre) turnOff() {
 	}
 	for i := range c.EPUAP {
 		e := &c.EPUAP[i]
+		asks := e.URL != "" || e.Repository != "" || !e.Push // not only called by the platform
 		c.need(&e.Account, "skrytka ePUAP", missing{
 			{"adres skrytki (address)", e.Address == ""}, {"nazwa skrytki (name)", e.Name == ""},
-			{"podmiot (entity)", e.Entity == ""}, {"adres usługi (url)", e.URL == ""},
-			{"certyfikat systemu (cert)", e.Cert == ""}, {"klucz certyfikatu (key)", e.Key.IsZero()},
+			{"podmiot (entity)", e.Entity == ""}, {"adres usługi (url)", e.URL == "" && !e.Push},
+			{"certyfikat systemu (cert)", e.Cert == "" && asks}, {"klucz certyfikatu (key)", e.Key.IsZero() && asks},
 		})
 	}
 	for i := range c.EDelivery {

@@ -16,3 +16,6 @@ func Handle(p *Pipeline, ctx context.Context, s ledger.Stored) error {
 	}
 	return p.read(ctx, s)
 }
+
+// FetchName is under what name a file of a platform is stored.
+var FetchName = fetchName

@@ -45,8 +45,10 @@ type Options struct {
 	// it what only a child process may open.
 	Scanner *virus.Scanner
 	Parts   Parts
-	Clock   sekretariat.Clock
-	Logger  zerolog.Logger
+	// Remote fetches attachments that lie at the platform, nil: they stay there.
+	Remote Remote
+	Clock  sekretariat.Clock
+	Logger zerolog.Logger
 
 	// Watch, if not nil, is told of every decision that took effect, for the
 	// demo and for metrics. It must not block.
@@ -81,9 +83,10 @@ func New(o Options) *Pipeline {
 }
 
 // Roles of the workers, for installations that run them apart.
-type Roles struct{ Sort, Read, Route, Scan bool }
+type Roles struct{ Sort, Read, Route, Scan, Fetch bool }
 
-// AllRoles runs everything in one process.
+// AllRoles runs everything in one process but fetching, which belongs to the
+// channels: they have the keys to the platforms.
 var AllRoles = Roles{Sort: true, Read: true, Route: true, Scan: true}
 
 // workerWait is when another worker gets what a dead one had: long enough for a
@@ -115,6 +118,11 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 		g.Go(func() error { return p.scanner.run(ctx) })
 		g.Go(func() error {
 			return p.o.Log.Work(ctx, ledger.Letter, "scan", ledger.WorkOptions{Concurrency: scanners, Wait: workerWait}, p.scan)
+		})
+	}
+	if roles.Fetch && p.o.Remote != nil {
+		g.Go(func() error {
+			return p.o.Log.Work(ctx, ledger.Letter, "fetch", ledger.WorkOptions{Concurrency: fetchers, Wait: workerWait}, p.fetch)
 		})
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {

@@ -32,6 +32,7 @@ type office struct {
 	log    ledger.Log
 	intake *ingest.Intake
 	pipe   *pipeline.Pipeline
+	router *router.Router
 	reader extract.Reader
 	unit   string // of the mailboxes
 	n      int
@@ -64,10 +65,16 @@ func open(t *testing.T, reader extract.Reader) *office {
 	if o.reader == nil {
 		o.reader = extract.Direct{Temp: t.TempDir()}
 	}
-	o.pipe = pipeline.New(pipeline.Options{
-		Centre: o.cfg, Log: o.log, Vault: h.Vault, Claims: h.Ledger, Reader: o.reader, Router: r, Logger: zerolog.Nop(),
-	})
+	o.router = r
+	o.connect(nil)
 	return o
+}
+
+// connect makes the workers, over a platform that attachments lie at.
+func (o *office) connect(remote pipeline.Remote) {
+	o.pipe = pipeline.New(pipeline.Options{
+		Centre: o.cfg, Log: o.log, Vault: o.house.Vault, Claims: o.house.Ledger, Reader: o.reader, Router: o.router, Remote: remote, Logger: zerolog.Nop(),
+	})
 }
 
 // run starts registrar and workers; they end with the test, or by the returned
@@ -80,7 +87,9 @@ func (o *office) run() (stop func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = reg.Run(ctx) })
 	wg.Go(func() {
-		if err := o.pipe.Run(ctx, pipeline.AllRoles); err != nil {
+		roles := pipeline.AllRoles
+		roles.Fetch = true
+		if err := o.pipe.Run(ctx, roles); err != nil {
 			o.t.Errorf("pipeline: %v", err)
 		}
 	})

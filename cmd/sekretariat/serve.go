@@ -162,9 +162,13 @@ func newService(h *house, r roles) (*service, error) {
 
 func (s *service) addCentre(c *centreHouse) error {
 	log := s.log.With().Str("centre", string(c.cfg.ID)).Logger()
+	remote, err := s.remoteOf(c.cfg, log)
+	if err != nil {
+		return err
+	}
 	s.pipelines[c.cfg.ID] = pipeline.New(pipeline.Options{
 		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Router: c.router, Logger: log,
-		Scanner: scannerOf(c.cfg), Parts: s.parts,
+		Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote,
 		Watch: func(st pipeline.Step) {
 			if s.watch != nil {
 				s.watch(st)
@@ -227,6 +231,11 @@ func (s *service) work(ctx context.Context) error {
 	g, run := errgroup.WithContext(stoppable)
 	if s.roles.route {
 		s.runRoute(run, g)
+	}
+	if s.roles.ingest {
+		for _, c := range s.centres {
+			g.Go(func() error { return s.pipelines[c.cfg.ID].Run(run, pipeline.Roles{Fetch: true}) })
+		}
 	}
 	for _, c := range s.centres {
 		if s.indexes[c.cfg.ID] != nil {

@@ -37,6 +37,9 @@ func (a *api) part(ctx context.Context, c call) error {
 	if !ok {
 		return pipeline.ErrNotFound
 	}
+	if p.Fate == pipeline.FateRemote {
+		return a.remote(ctx, c, l, p)
+	}
 	if err := locked(c.c.Pipeline, l, p.Path); err != nil {
 		return err
 	}

@@ -85,6 +85,11 @@ func (a *api) parts(c call, l *sekretariat.Letter, r *sekretariat.Reading) []Par
 	var out []Part
 	for _, p := range r.Parts {
 		q := Part{Part: p, Scan: c.c.Pipeline.ScanState(l, p.Path)}
+		if p.Fate == pipeline.FateRemote {
+			q = remotePart(p, l)
+			out = append(out, q)
+			continue
+		}
 		if q.Scan != sekretariat.ScanClean && q.Scan != sekretariat.ScanOff {
 			q.Notice = notice(q.Scan, l.Scan.Virus(p.Path))
 		}

@@ -197,19 +197,22 @@ func (p *parser) finish() error {
 	if f == nil {
 		return nil
 	}
-	f.faultcode = p.a.fields[faultCode]
-	if _, local, ok := strings.Cut(f.faultcode, ":"); ok {
-		f.faultcode = local
+	f.name(p.a.fields[faultCode], p.a.fields[faultKod])
+	return nil
+}
+
+// name fills the codes of a fault in.
+func (f *soapFault) name(faultcode, kod string) {
+	if _, local, ok := strings.Cut(faultcode, ":"); ok {
+		faultcode = local
 	}
-	f.faultcode = printable(f.faultcode)
-	f.kod = printable(p.a.fields[faultKod])
+	f.faultcode, f.kod = printable(faultcode), printable(kod)
 	switch f.faultcode {
 	// OASIS WSS 1.0 §12, and MessageExpired of 1.1.
 	case "UnsupportedSecurityToken", "UnsupportedAlgorithm", "InvalidSecurity", "InvalidSecurityToken",
 		"FailedAuthentication", "FailedCheck", "SecurityTokenUnavailable", "MessageExpired":
 		f.security = true
 	}
-	return nil
 }
 
 // printable keeps a code fit for logs.

@@ -71,22 +71,11 @@ func (r *reply) close() {
 // not signed as it must be, or makes no sense is an error; a reply is returned
 // beside the error as far as something could be read of it. Close the reply.
 func (c *Channel) call(ctx context.Context, signer *xmlsec.Signer, op operation, more ...string) (*reply, error) {
-	msg, err := signer.Message(c.request(op, more...), c.o.Clock().Add(c.skew), lifetime)
-	if err != nil {
-		return nil, trouble(codeCertificate, err)
-	}
 	ctx, alive, stop := watch(ctx, c.o.Timeout)
 	defer stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.o.Account.URL, bytes.NewReader(msg))
+	resp, err := c.post(ctx, signer, c.o.Account.URL, soapAction+op.name, c.request(op, more...))
 	if err != nil {
-		return nil, trouble(codeConnect, fmt.Errorf("%s: %w", op.name, err))
-	}
-	req.Header.Set("Content-Type", "text/xml; charset=UTF-8")
-	req.Header.Set("SOAPAction", `"`+soapAction+op.name+`"`)
-	req.Header.Set("User-Agent", "sekretariat")
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, trouble(codeConnect, fmt.Errorf("%s: %w", op.name, cause(ctx, err)))
+		return nil, fmt.Errorf("%s: %w", op.name, err)
 	}
 	defer resp.Body.Close()
 	alive()
@@ -95,6 +84,26 @@ func (c *Channel) call(ctx context.Context, signer *xmlsec.Signer, op operation,
 		return r, fmt.Errorf("%s: %w", op.name, err)
 	}
 	return r, nil
+}
+
+// post signs the content of a Body and sends it. Close the answer's body.
+func (c *link) post(ctx context.Context, signer *xmlsec.Signer, url, action string, body []byte) (*http.Response, error) {
+	msg, err := signer.Message(body, c.o.Clock().Add(c.skew), lifetime)
+	if err != nil {
+		return nil, trouble(codeCertificate, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(msg))
+	if err != nil {
+		return nil, trouble(codeConnect, err)
+	}
+	req.Header.Set("Content-Type", "text/xml; charset=UTF-8")
+	req.Header.Set("SOAPAction", `"`+action+`"`)
+	req.Header.Set("User-Agent", "sekretariat")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, trouble(codeConnect, cause(ctx, err))
+	}
+	return resp, nil
 }
 
 // read reads and judges the answer.
@@ -113,7 +122,7 @@ func (c *Channel) read(ctx context.Context, resp *http.Response, op operation, a
 	if r.spool.size == 0 && resp.StatusCode == http.StatusOK {
 		r.answer = &answer{fields: map[string]string{}}
 		r.security.Err = xmlsec.ErrUnsigned
-		return r, c.trusted(r.answer)
+		return r, c.trusted(r.security)
 	}
 	r.answer, err = parse(r.spool.reader(), c.o.MaxAnswer)
 	switch {
@@ -128,7 +137,7 @@ func (c *Channel) read(ctx context.Context, resp *http.Response, op operation, a
 	case r.element != "" && r.element != op.response:
 		return r, trouble(codePlatform, fmt.Errorf("%w: another element than %s", errAnswer, op.response))
 	}
-	return r, c.trusted(r.answer)
+	return r, c.trusted(r.security)
 }
 
 // faulty turns a fault of the service into our error.
@@ -165,7 +174,7 @@ func sensible(resp *http.Response) error {
 
 // clocks compares ours with the platform's, so that the Timestamp of the next
 // request is good there whatever our clock says. It tells whether they differ.
-func (c *Channel) clocks(date string) bool {
+func (c *link) clocks(date string) bool {
 	t, err := http.ParseTime(date)
 	if err != nil {
 		return false

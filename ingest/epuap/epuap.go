@@ -60,16 +60,22 @@ type Options struct {
 
 // Channel is one box. It fulfils ingest.Channel.
 type Channel struct {
+	link
+
+	// The state of one Run; nothing of it needs to survive.
+	head  head // the letter at the head of the queue
+	sha2  bool // skrot by SHA-256 is what the platform takes
+	pause func(context.Context, time.Duration) bool
+}
+
+// link is what all services of the platform need of one account: how to
+// connect, to sign requests, and to judge answers.
+type link struct {
 	o      Options
 	http   *http.Client
 	pins   map[[32]byte]bool
 	status status
-
-	// The state of one Run; nothing of it needs to survive.
-	head  head          // the letter at the head of the queue
-	sha2  bool          // skrot by SHA-256 is what the platform takes
-	skew  time.Duration // platform's clock minus ours
-	pause func(context.Context, time.Duration) bool
+	skew   time.Duration // platform's clock minus ours
 }
 
 var _ ingest.Channel = (*Channel)(nil)
@@ -81,32 +87,36 @@ func New(o Options) (*Channel, error) {
 	if o.Receiver == nil || !sekretariat.ValidSlug(string(o.Centre)) || !sekretariat.ValidSlug(a.ID) {
 		return nil, fmt.Errorf("epuap account %q: receiver, centre and a valid id are needed", a.ID)
 	}
-	c := &Channel{o: o, pause: wait}
-	fail := func(err error) (*Channel, error) {
-		return nil, fmt.Errorf("epuap account %s/%s: %w", o.Centre, a.ID, err)
-	}
-	for name, value := range map[string]string{"address": a.Address, "name": a.Name, "entity": a.Entity} {
+	c := &Channel{pause: wait, link: link{o: o}}
+	for name, value := range map[string]string{"address": a.Address, "name": a.Name} {
 		if strings.TrimSpace(value) == "" {
-			return fail(fmt.Errorf("%q is missing", name))
+			return nil, c.wrong(fmt.Errorf("%q is missing", name))
 		}
 	}
 	if err := checkURL(a.URL); err != nil {
-		return fail(err)
+		return nil, c.wrong(fmt.Errorf("url: %w", err))
 	}
-	if err := c.policy(); err != nil {
-		return fail(err)
-	}
-	roots, err := roots(a.CA)
-	if err != nil {
-		return fail(err)
-	}
-	c.defaults()
-	c.http = newHTTP(roots, c.o.Timeout)
-	c.status.clock = c.o.Clock
-	return c, nil
+	c.sha2 = a.Skrot == "sha256"
+	return c, c.link.prepare()
 }
 
-func (c *Channel) defaults() {
+// wrong says which account an error of the configuration is in.
+func (c *link) wrong(err error) error {
+	return fmt.Errorf("epuap account %s/%s: %w", c.o.Centre, c.o.Account.ID, err)
+}
+
+// prepare checks what all services need and fills in the defaults.
+func (c *link) prepare() error {
+	if strings.TrimSpace(c.o.Account.Entity) == "" {
+		return c.wrong(errors.New("\"entity\" is missing"))
+	}
+	if err := c.policy(); err != nil {
+		return c.wrong(err)
+	}
+	roots, err := roots(c.o.Account.CA)
+	if err != nil {
+		return c.wrong(err)
+	}
 	if c.o.Clock == nil {
 		c.o.Clock = sekretariat.SystemClock
 	}
@@ -119,11 +129,13 @@ func (c *Channel) defaults() {
 	if c.o.Timeout <= 0 {
 		c.o.Timeout = DefaultTimeout
 	}
-	c.sha2 = c.o.Account.Skrot == "sha256"
+	c.http = newHTTP(roots, c.o.Timeout)
+	c.status.clock = c.o.Clock
+	return nil
 }
 
 // policy reads how answers are to be verified.
-func (c *Channel) policy() error {
+func (c *link) policy() error {
 	a := &c.o.Account
 	c.pins = map[[32]byte]bool{}
 	for _, p := range a.Pins {
@@ -159,13 +171,13 @@ func (c *Channel) policy() error {
 func checkURL(raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil {
-		return fmt.Errorf("url: %q is no address of a service", raw)
+		return fmt.Errorf("%q is no address of a service", raw)
 	}
 	ip := net.ParseIP(u.Hostname())
 	if u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return fmt.Errorf("url: %q must begin with https://", raw)
+	return fmt.Errorf("%q must begin with https://", raw)
 }
 
 // roots are the system's CAs and an extra one.
@@ -206,7 +218,7 @@ func newHTTP(roots *x509.CertPool, timeout time.Duration) *http.Client {
 }
 
 // signer returns the certificate and key for requests.
-func (c *Channel) signer() (*xmlsec.Signer, error) {
+func (c *link) signer() (*xmlsec.Signer, error) {
 	cert, key := c.o.Certificate, c.o.Key
 	var err error
 	if cert == nil {

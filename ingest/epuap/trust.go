@@ -22,7 +22,7 @@ const (
 // verdict says how an answer is signed. Neither the chain nor the time of the
 // platform's certificate is checked: it is self-issued on the test platform,
 // and the pin says more.
-func (c *Channel) verdict(s xmlsec.Security) string {
+func (c *link) verdict(s xmlsec.Security) string {
 	switch {
 	case errors.Is(s.Err, xmlsec.ErrUnsigned):
 		return signedNot
@@ -47,13 +47,13 @@ func signerDigest(s xmlsec.Security) string {
 }
 
 // trusted applies verify_response to an answer.
-func (c *Channel) trusted(a *answer) error {
-	v := c.verdict(a.security)
+func (c *link) trusted(s xmlsec.Security) error {
+	v := c.verdict(s)
 	mode := c.o.Account.VerifyResponse
 	doubtful := v != signedPinned && (len(c.pins) > 0 || v == signedWrong)
 	c.status.doubt(mode == "warn" && doubtful)
 	if mode == "require" && v != signedPinned {
-		return trouble(codeSignature, fmt.Errorf("the answer is %s (certificate %q); if the platform has a new certificate, add its SHA-256 to pins", v, signerDigest(a.security)))
+		return trouble(codeSignature, fmt.Errorf("the answer is %s (certificate %q); if the platform has a new certificate, add its SHA-256 to pins", v, signerDigest(s)))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 // Server is the platform on a port of this machine.
 type Server struct {
 	URL  string // of the pull service
+	Repo string // URL of the file repository
 	Addr string // host:port
 	CA   []byte // PEM of the CA of the server's certificate, nil without TLS
 
@@ -41,12 +42,12 @@ func (p *Platform) start(addr string, conf *tls.Config) (*Server, error) {
 		return nil, fmt.Errorf("simulated ePUAP: %w", err)
 	}
 	s := &Server{
-		Addr: l.Addr().String(), URL: "http://" + l.Addr().String() + Path, done: make(chan struct{}),
+		Addr: l.Addr().String(), URL: "http://" + l.Addr().String() + Path, Repo: "http://" + l.Addr().String() + RepositoryPath, done: make(chan struct{}),
 		http: &http.Server{Handler: p, ErrorLog: log.New(io.Discard, "", 0)},
 	}
 	if conf != nil {
 		l = tls.NewListener(l, conf)
-		s.URL = "https://" + s.Addr + Path
+		s.URL, s.Repo = "https://"+s.Addr+Path, "https://"+s.Addr+RepositoryPath
 		s.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.keys.ca.cert.Raw})
 	}
 	go func() {

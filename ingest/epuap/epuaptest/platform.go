@@ -64,6 +64,7 @@ type Options struct {
 	Skrot   Skrot
 	Empty   Empty
 	Signing Signing
+	MTOM    bool  // the file repository answers in several parts
 	Keys    *Keys // nil = new ones, which takes a second
 }
 
@@ -137,6 +138,7 @@ type Platform struct {
 	skew     time.Duration
 	systems  map[[32]byte][]string // certificate → entities
 	boxes    map[string]*box
+	files    map[string]*StoredFile
 	script   []*Fault
 	counters Counters
 	lastID   int
@@ -161,7 +163,7 @@ func New(o Options) (*Platform, error) {
 		}
 	}
 	return &Platform{
-		keys: o.Keys, o: o, systems: map[[32]byte][]string{}, boxes: map[string]*box{},
+		keys: o.Keys, o: o, systems: map[[32]byte][]string{}, boxes: map[string]*box{}, files: map[string]*StoredFile{},
 		counters: Counters{Requests: map[string]int{}}, lastID: 77_000_000,
 	}, nil
 }

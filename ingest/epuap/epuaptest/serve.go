@@ -42,13 +42,13 @@ type refusal struct{ code, text, detail string }
 
 func (r *refusal) Error() string { return r.code + ": " + r.text }
 
-// ServeHTTP answers one request of the pull service.
+// ServeHTTP answers one request of the pull service or of the file repository.
 func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	now := p.now()
 	p.mu.Unlock()
 	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
-	if r.URL.Path != Path {
+	if r.URL.Path != Path && r.URL.Path != RepositoryPath {
 		http.NotFound(w, r)
 		return
 	}
@@ -58,6 +58,10 @@ func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "text/xml" {
 		http.Error(w, "text/xml only", http.StatusUnsupportedMediaType)
+		return
+	}
+	if r.URL.Path == RepositoryPath {
+		p.repository(w, r, now)
 		return
 	}
 	c, err := read(io.LimitReader(r.Body, maxRequest))
