@@ -26,7 +26,7 @@ func (f *folder) confirm(s *session, uids []imap.UID) error {
 }
 
 func (f *folder) confirmSome(s *session, uids []imap.UID) error {
-	switch f.c.opt.Mailbox.After {
+	switch f.after() {
 	case "keep":
 		return nil
 	case "keyword":
@@ -113,7 +113,7 @@ func (f *folder) uncopied(s *session, uids []imap.UID) ([]imap.UID, error) {
 
 // marks are the flags of messages that were confirmed and still lie there.
 func (f *folder) marks() []imap.Flag {
-	if f.markless && f.c.opt.Mailbox.After == "move" {
+	if f.markless && f.after() == "move" {
 		return []imap.Flag{imap.FlagDeleted}
 	}
 	return []imap.Flag{Keyword}

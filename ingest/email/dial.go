@@ -3,19 +3,18 @@ package email
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/emersion/go-imap/v2"
-	"github.com/emersion/go-imap/v2/imapclient"
-	"github.com/emersion/go-sasl"
 )
 
 const dialTimeout = 30 * time.Second
@@ -62,17 +61,38 @@ func (c *Channel) secure(ctx context.Context, w *wire, host string) (net.Conn, e
 		}
 		greeting = "* OK secured\r\n" // the server does not greet again
 	}
-	conn := tls.Client(w, &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12})
+	conn := tls.Client(w, &tls.Config{
+		ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12,
+		// Alone, pins stand in for a CA; crypto/tls calls VerifyConnection all the same.
+		InsecureSkipVerify: len(m.Pins) > 0 && m.CA == "",
+		VerifyConnection:   func(s tls.ConnectionState) error { return checkPins(m.Pins, s) },
+	})
 	if err := conn.HandshakeContext(ctx); err != nil {
 		code := codeConnect
 		var bad *tls.CertificateVerificationError
-		if errors.As(err, &bad) {
+		if errors.As(err, &bad) || errors.Is(err, errPin) {
 			code = codeCertificate
 		}
 		return nil, trouble(code, fmt.Errorf("TLS with %s: %w", m.Server, err))
 	}
-	c.health.certificate(conn.ConnectionState().PeerCertificates[0].NotAfter)
+	c.health.certificates(conn.ConnectionState(), m.CA != "")
 	return newFilter(conn, greeting), nil
+}
+
+// errPin: the server shows another certificate than the configuration names.
+var errPin = errors.New("the certificate is none of \"pins\"")
+
+// checkPins compares the server's own certificate with the digests of the
+// configuration, if there are any. The error says what to write there.
+func checkPins(pins []string, s tls.ConnectionState) error {
+	if len(pins) == 0 {
+		return nil
+	}
+	sum := sha256.Sum256(s.PeerCertificates[0].Raw)
+	if shown := hex.EncodeToString(sum[:]); !slices.Contains(pins, shown) {
+		return fmt.Errorf("%w: the server shows %s", errPin, shown)
+	}
+	return nil
 }
 
 // roots are the system's CAs and the one of the configuration, read at each
@@ -125,46 +145,3 @@ func startTLS(w *wire) error {
 		}
 	}
 }
-
-// login presents the password. What the server answers tells a wrong password
-// from a server that cannot just now.
-func (c *Channel) login(client *imapclient.Client, caps imap.CapSet, password string) error {
-	user := c.opt.Mailbox.User
-	var err error
-	switch {
-	case c.opt.Mailbox.Auth == "xoauth2":
-		err = client.Authenticate(&xoauth2{user: user, token: password})
-	case c.opt.Mailbox.Auth == "plain" && caps.Has(imap.AuthCap(sasl.Plain)):
-		err = client.Authenticate(sasl.NewPlainClient("", user, password))
-	case caps.Has(imap.CapLoginDisabled):
-		return trouble(codeConnect, errors.New("log in: the server refuses LOGIN without encryption; set tls to implicit or starttls"))
-	default:
-		err = client.Login(user, password).Wait()
-	}
-	var no *imap.Error
-	if !errors.As(err, &no) {
-		return wrap(codeConnect, "log in", err)
-	}
-	switch no.Code {
-	case imap.ResponseCodeUnavailable, imap.ResponseCodeServerBug, imap.ResponseCodeInUse:
-		return wrap(codeConnect, "log in", err)
-	case imap.ResponseCodeLimit:
-		return wrap(codeLimit, "log in", err)
-	}
-	if no.Type == imap.StatusResponseTypeBye || strings.Contains(strings.ToLower(no.Text), "connections") {
-		return wrap(codeLimit, "log in", err)
-	}
-	return wrap(codeLogin, "log in", err)
-}
-
-// xoauth2 is the SASL mechanism of Exchange Online and Gmail, which go-sasl
-// lacks (https://developers.google.com/gmail/imap/xoauth2-protocol).
-type xoauth2 struct{ user, token string }
-
-func (x *xoauth2) Start() (string, []byte, error) {
-	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
-}
-
-// Next answers the server's description of a refusal with nothing, upon which
-// it sends the NO.
-func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }

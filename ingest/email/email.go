@@ -52,12 +52,25 @@ type Cursors interface {
 type Options struct {
 	Centre   sekretariat.CentreID
 	Mailbox  configs.Mailbox
-	Password func() (string, error) // asked at each login; with xoauth2 the access token
+	Password func() (string, error) // asked at each login; not needed with Tokens
+	Tokens   Tokens                 // access tokens instead of a password
 	Receiver ingest.Receiver
 	Cursors  Cursors
 	Clock    sekretariat.Clock // default: the system's
 	Logger   zerolog.Logger
 	MaxSize  int64 // octets; larger messages are parked. Default 2 GiB
+}
+
+// Tokens gives access tokens; *oauth.Source is one.
+type Tokens interface {
+	// Token returns oauth.ErrRefused if a person has to authorise again.
+	Token(ctx context.Context) (string, error)
+	// Forget drops a token that the server refused and tells whether another
+	// one may do better.
+	Forget(token string) bool
+	// Mark changes when a person put something new in place.
+	Mark() string
+	Expires() []ingest.Expiry
 }
 
 // Channel is one mailbox. It implements ingest.Channel.
@@ -80,6 +93,7 @@ type tuning struct {
 	refused     [2]time.Duration
 	password    time.Duration // how often a refused password is compared with the present one
 	reconcile   time.Duration // mailbox minus ledger
+	junk        time.Duration // how often the folder for spam is looked at
 	repark      time.Duration // parked messages that the server could not hand over are tried again
 	stuck       time.Duration // a ticket that takes longer is an alarm
 	window      int           // messages on their way to becoming durable
@@ -93,7 +107,7 @@ type tuning struct {
 var defaultTuning = tuning{
 	silence: time.Minute, idle: 5 * time.Minute,
 	retry: [2]time.Duration{time.Second, time.Minute}, refused: [2]time.Duration{time.Minute, 15 * time.Minute},
-	password: 5 * time.Second, reconcile: time.Hour, repark: 6 * time.Hour, stuck: 30 * time.Second,
+	password: 5 * time.Second, reconcile: time.Hour, junk: 5 * time.Minute, repark: 6 * time.Hour, stuck: 30 * time.Second,
 	window: 2000, windowBytes: 64 << 20, step: 100, confirm: 250, large: 4 << 20, apart: 16 << 20,
 }
 
@@ -111,6 +125,9 @@ func New(o Options) (*Channel, error) {
 	}
 	if m.Done == "" {
 		m.Done = DefaultDone
+	}
+	if m.Junk == "" {
+		m.Junk = junkOff
 	}
 	if m.Poll <= 0 {
 		m.Poll = time.Minute
@@ -130,6 +147,9 @@ func New(o Options) (*Channel, error) {
 	}
 	c.log = o.Logger.With().Str("channel", c.Name()).Logger()
 	c.health = newHealth(o.Clock, c.folders)
+	if name := c.junkName(); name != "" {
+		c.health.add(name)
+	}
 	c.gate.free = make(chan struct{}, 1)
 	return c, nil
 }
@@ -142,12 +162,12 @@ func (c *Channel) check() error {
 		return fmt.Errorf("centre %q is not a valid id", o.Centre)
 	case !sekretariat.ValidSlug(m.ID):
 		return errors.New("id must be lower-case letters, digits and hyphens")
-	case o.Password == nil || o.Receiver == nil || o.Cursors == nil:
+	case o.Password == nil && o.Tokens == nil || o.Receiver == nil || o.Cursors == nil:
 		return errors.New("password, receiver and cursors are all needed")
 	case !slices.Contains([]string{"implicit", "starttls", "none"}, m.TLS):
 		return fmt.Errorf("tls is %q; use implicit, starttls or none", m.TLS)
-	case !slices.Contains([]string{"plain", "login", "xoauth2"}, m.Auth):
-		return fmt.Errorf("auth is %q; use plain, login or xoauth2", m.Auth)
+	case !slices.Contains([]string{"plain", "login", "xoauth2", "oauthbearer"}, m.Auth):
+		return fmt.Errorf("auth is %q; use plain, login, xoauth2 or oauthbearer", m.Auth)
 	case !slices.Contains([]string{"move", "keyword", "keep"}, m.After):
 		return fmt.Errorf("after is %q; use move, keyword or keep", m.After)
 	case m.User == "":
@@ -167,6 +187,9 @@ func (c *Channel) check() error {
 		if m.After == "move" && sameFolder(f, c.done) {
 			return fmt.Errorf("done: taken mail cannot be moved to %q, which is itself read", f)
 		}
+	}
+	if junk := c.junkName(); m.After == "move" && sameFolder(junk, c.done) || slices.ContainsFunc(c.folders, func(g string) bool { return sameFolder(junk, g) }) {
+		return fmt.Errorf("junk: the folder %q is used for something else as well", junk)
 	}
 	if m.Since != "" {
 		c.since, err = time.ParseInLocation(time.DateOnly, m.Since, sekretariat.Warsaw())
@@ -191,7 +214,13 @@ func sameFolder(a, b string) bool {
 func (c *Channel) Name() string { return string(c.opt.Centre) + "/" + c.opt.Mailbox.ID }
 
 // Health tells how the mailbox is doing.
-func (c *Channel) Health() ingest.Health { return c.health.report() }
+func (c *Channel) Health() ingest.Health {
+	var tokens []ingest.Expiry
+	if c.opt.Tokens != nil {
+		tokens = c.opt.Tokens.Expires()
+	}
+	return c.health.report(tokens)
+}
 
 // Run takes mail in until ctx ends. Each folder has a connection of its own,
 // or all take turns on one when the server allows no more.
@@ -200,25 +229,34 @@ func (c *Channel) Run(ctx context.Context) error {
 	for _, name := range c.folders {
 		folders = append(folders, newFolder(c, name))
 	}
+	var junk *folder
+	if name := c.junkName(); name != "" {
+		junk = newFolder(c, name)
+		junk.junk = true
+	}
 	if len(folders) > 1 {
-		if err := c.runApart(ctx, folders); !errors.Is(err, errTooManyConnections) {
+		if err := c.runApart(ctx, folders, junk); !errors.Is(err, errTooManyConnections) {
 			return nil
 		}
 		c.log.Warn().Msg("the mail server allows no further connection: folders take turns on one")
 	}
-	(&worker{c: c, folders: folders}).run(ctx)
+	(&worker{c: c, folders: folders, junk: junk}).run(ctx)
 	return nil
 }
 
 // runApart runs one connection per folder until ctx ends or the server allows
 // no further one.
-func (c *Channel) runApart(ctx context.Context, folders []*folder) error {
+func (c *Channel) runApart(ctx context.Context, folders []*folder, junk *folder) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for _, f := range folders {
+	for i, f := range folders {
+		w := &worker{c: c, folders: []*folder{f}, apart: true}
+		if i == 0 {
+			w.junk = junk
+		}
 		all.Go(func() {
-			if err := (&worker{c: c, folders: []*folder{f}, apart: true}).run(inner); err != nil {
+			if err := w.run(inner); err != nil {
 				cancel(err)
 			}
 		})

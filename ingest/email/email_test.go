@@ -121,35 +121,35 @@ func TestHealthNamesTheWorstAndSinceWhen(t *testing.T) {
 	h := newHealth(func() time.Time { return now }, []string{"INBOX", "Skargi"})
 	h.fine("INBOX", 0, 0)
 	h.fine("Skargi", 2, 0)
-	if r := h.report(); !r.OK || r.Waiting != 2 || r.Message != "" {
+	if r := h.report(nil); !r.OK || r.Waiting != 2 || r.Message != "" {
 		t.Errorf("%+v", r)
 	}
 	h.failed("Skargi", codeConnect)
 	now = now.Add(24 * time.Hour)
 	h.failed("Skargi", codeLogin)
-	if r := h.report(); r.OK || r.Code != "login" || !strings.HasPrefix(r.Message, "Od 19.11.2026, 8:05 poczta nie jest pobierana, sprawdzaj webmail: serwer pocztowy odrzucił hasło.") {
+	if r := h.report(nil); r.OK || r.Code != "login" || !strings.HasPrefix(r.Message, "Od 19.11.2026, 8:05 poczta nie jest pobierana, sprawdzaj webmail: serwer pocztowy odrzucił hasło.") {
 		t.Errorf("%+v", r)
 	}
 	h.fine("Skargi", 0, 0)
 	h.failed("INBOX", codeConnect)
-	if r := h.report(); !r.OK || r.Message != "" {
+	if r := h.report(nil); !r.OK || r.Message != "" {
 		t.Errorf("a moment without connection alarms: %+v", r)
 	}
 	now = now.Add(blipTime)
 	for _, c := range []code{codeConnect, codeCertificate, codePassword, codeLimit, codeFolder, codeProtocol, codeStore} {
 		h.failed("INBOX", c)
-		if r := h.report(); r.OK || r.Code != string(c) || !strings.HasPrefix(r.Message, "Od 8:05 ") {
+		if r := h.report(nil); r.OK || r.Code != string(c) || !strings.HasPrefix(r.Message, "Od 8:05 ") {
 			t.Errorf("%+v", r)
 		}
 	}
 	h.fine("INBOX", 0, 1)
 	h.fine("Skargi", 0, 0)
-	if r := h.report(); !r.OK || r.Code != "parked" || r.Waiting != 0 {
+	if r := h.report(nil); !r.OK || r.Code != "parked" || r.Waiting != 0 {
 		t.Errorf("%+v", r)
 	}
 	h.fine("INBOX", 0, 0)
-	h.certificate(now.Add(48 * time.Hour))
-	if r := h.report(); !r.OK || r.Code != "certificate" || !strings.Contains(r.Message, "22.11.2026") {
+	h.chain = []life{{"certificate", now.AddDate(-1, 0, 0), now.Add(48 * time.Hour)}}
+	if r := h.report(nil); !r.OK || r.Code != "certificate" || !strings.Contains(r.Message, "22.11.2026") {
 		t.Errorf("%+v", r)
 	}
 }

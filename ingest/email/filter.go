@@ -158,7 +158,7 @@ func unwanted(line []byte, whole bool) bool {
 		return len(line) > 1 && line[0] == '*'
 	case "OK":
 		return bytes.HasPrefix(bytes.ToUpper(rest), []byte("[PERMANENTFLAGS"))
-	case "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY", "LIST", "NAMESPACE", "SEARCH", "ESEARCH", "QUOTA", "QUOTAROOT", "EXISTS", "EXPUNGE":
+	case "NO", "BAD", "BYE", "PREAUTH", "CAPABILITY", "LIST", "STATUS", "NAMESPACE", "SEARCH", "ESEARCH", "QUOTA", "QUOTAROOT", "EXISTS", "EXPUNGE":
 		return false
 	case "FETCH":
 		rest = bytes.ToUpper(rest)

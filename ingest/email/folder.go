@@ -15,6 +15,11 @@ import (
 type folder struct {
 	c    *Channel
 	name string
+	junk bool   // what the mail server takes for spam
+	path string // the server's name of it, when it was found out
+
+	unlistable bool      // the list of folders breaks the connection
+	sought     time.Time // when a missing folder was last looked for under other names
 
 	loaded, known bool // the cursor was asked for; it had something
 	validity      uint32
@@ -94,8 +99,18 @@ func (f *folder) attach(ctx context.Context, s *session, first bool) error {
 
 // blind tells whether the mailbox itself cannot tell what was taken.
 func (f *folder) blind() bool {
-	after := f.c.opt.Mailbox.After
+	after := f.after()
 	return after == "keep" || after == "keyword" && f.markless
+}
+
+// after is what is done with taken mail. Mail in the folder for spam stays
+// there: moving it away would teach the server's filter that spam is none.
+func (f *folder) after() string {
+	after := f.c.opt.Mailbox.After
+	if f.junk && after == "move" {
+		return "keyword"
+	}
+	return after
 }
 
 // renumber starts anew: every message is looked at by content again.

@@ -29,13 +29,15 @@ import (
 // ticket was awaited, once per identity, and a body that breaks off leaves
 // nothing. It outlives channels as the store outlives processes.
 type shelf struct {
-	mu      sync.Mutex
-	bodies  map[sekretariat.SubmissionID][]byte
-	arrived map[sekretariat.SubmissionID]time.Time
-	repeats int
-	notes   map[sekretariat.SubmissionID]string
-	reasons map[sekretariat.ParkReason]int
-	changed chan struct{} // a token whenever something became durable
+	mu       sync.Mutex
+	bodies   map[sekretariat.SubmissionID][]byte
+	arrived  map[sekretariat.SubmissionID]time.Time
+	repeats  int
+	notes    map[sekretariat.SubmissionID]string
+	reasons  map[sekretariat.ParkReason]int
+	junk     map[sekretariat.SubmissionID]bool
+	contents map[sekretariat.SubmissionID]sekretariat.Digest
+	changed  chan struct{} // a token whenever something became durable
 
 	taking  func(size int)    // called with the size of a body that was read
 	before  func(n int) error // called before the n-th ticket becomes durable
@@ -47,7 +49,8 @@ type shelf struct {
 
 func newShelf() *shelf {
 	return &shelf{bodies: map[sekretariat.SubmissionID][]byte{}, arrived: map[sekretariat.SubmissionID]time.Time{},
-		notes: map[sekretariat.SubmissionID]string{}, reasons: map[sekretariat.ParkReason]int{}, changed: make(chan struct{}, 1)}
+		notes: map[sekretariat.SubmissionID]string{}, reasons: map[sekretariat.ParkReason]int{},
+		junk: map[sekretariat.SubmissionID]bool{}, contents: map[sekretariat.SubmissionID]sekretariat.Digest{}, changed: make(chan struct{}, 1)}
 }
 
 type shelved struct {
@@ -55,6 +58,8 @@ type shelved struct {
 	id      sekretariat.SubmissionID
 	body    []byte
 	arrived sekretariat.Arrival
+	junk    bool
+	content sekretariat.Digest
 }
 
 func (s *shelf) Take(ctx context.Context, d sekretariat.Delivery, body io.Reader) (ingest.Ticket, error) {
@@ -79,7 +84,7 @@ func (s *shelf) Take(ctx context.Context, d sekretariat.Delivery, body io.Reader
 	}
 	facts := sekretariat.BodyFacts{SHA256: sekretariat.Digest(hex.EncodeToString(h.Sum(nil))), Size: n}
 	id := sekretariat.NewSubmissionID(d.Centre, d.Kind, d.Account, d.Identity(facts)...)
-	return &shelved{s, id, raw.Bytes(), d.Arrived}, nil
+	return &shelved{s, id, raw.Bytes(), d.Arrived, d.Junk, d.Content(facts)}, nil
 }
 
 func (t *shelved) Wait(ctx context.Context) (sekretariat.Receipt, error) {
@@ -99,6 +104,7 @@ func (t *shelved) Wait(ctx context.Context) (sekretariat.Receipt, error) {
 		t.s.repeats++
 	} else {
 		t.s.bodies[t.id], t.s.arrived[t.id] = t.body, t.arrived.At
+		t.s.junk[t.id], t.s.contents[t.id] = t.junk, t.content
 	}
 	if t.s.after != nil {
 		t.s.after(t.s.n)
@@ -201,6 +207,7 @@ type office struct {
 	tune    tuning
 	maxSize int64
 	clock   sekretariat.Clock
+	tokens  Tokens
 
 	mu       sync.Mutex
 	password string
@@ -219,7 +226,7 @@ func (o *office) channel() *Channel {
 		level = zerolog.DebugLevel
 	}
 	c, err := New(Options{
-		Centre: "zielona-gora", Mailbox: o.mailbox, Receiver: o.shelf, Cursors: o.drawer, MaxSize: o.maxSize, Clock: o.clock,
+		Centre: "zielona-gora", Mailbox: o.mailbox, Receiver: o.shelf, Cursors: o.drawer, MaxSize: o.maxSize, Clock: o.clock, Tokens: o.tokens,
 		Password: func() (string, error) { o.mu.Lock(); defer o.mu.Unlock(); return o.password, nil },
 		Logger:   zerolog.New(zerolog.NewTestWriter(o.t)).Level(level),
 	})

@@ -68,7 +68,7 @@ func (f *folder) parkIdentity(s *session, uid imap.UID, d *doubt, reason sekreta
 
 // note is the parked item's text for the clerk.
 func (f *folder) note(g facts, reason sekretariat.ParkReason) string {
-	where := fmt.Sprintf("Wiadomość czeka w skrzynce %s, w folderze „%s”", f.c.opt.Mailbox.Address, f.name)
+	where := fmt.Sprintf("Wiadomość czeka w skrzynce %s, w folderze „%s”", f.c.opt.Mailbox.Address, f.place())
 	if !g.arrived.IsZero() {
 		where += ", wpłynęła " + g.arrived.In(sekretariat.Warsaw()).Format("02.01.2006 o 15:04:05")
 	}

@@ -33,7 +33,7 @@ func (f *folder) reconcile(s *session) (again bool, err error) {
 		f.c.log.Warn().Int("messages", missed).Msg("the folder holds mail that was thought to be settled: it is looked at again")
 		f.c.health.update(f.name, func(h *condition) { h.waiting = missed })
 	}
-	if f.c.opt.Mailbox.After == "move" {
+	if f.after() == "move" {
 		n, err := f.moveLater(s, c)
 		return missed+n > 0, err
 	}
@@ -141,6 +141,11 @@ func (f *folder) checkQuota(s *session) error {
 		}
 		return ignoreRefusal(err)
 	})
-	f.c.health.update(f.name, func(h *condition) { h.full = full })
+	f.c.health.update(f.name, func(h *condition) {
+		if full >= fullWarning && h.full < fullWarning {
+			h.fullSince = f.c.opt.Clock()
+		}
+		h.full = full
+	})
 	return wrap(codeConnect, "ask how full the mailbox is", err)
 }

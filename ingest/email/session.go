@@ -23,6 +23,8 @@ type session struct {
 	maxSize int64
 
 	selected  string
+	paths     map[string]string // of folders that go by another name here
+	junkSeen  bool              // the folder for spam was looked at on this connection
 	exists    uint32
 	separator string
 	prefix    string // of the personal namespace
@@ -36,7 +38,7 @@ func (c *Channel) open(ctx context.Context, password string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{wire: w, news: make(chan struct{}, 1), maxSize: c.opt.MaxSize}
+	s := &session{wire: w, news: make(chan struct{}, 1), paths: map[string]string{}, maxSize: c.opt.MaxSize}
 	s.unhook = context.AfterFunc(ctx, func() { w.Conn.Close() })
 	s.client = imapclient.New(conn, &imapclient.Options{
 		UnilateralDataHandler: &imapclient.UnilateralDataHandler{
@@ -113,6 +115,7 @@ func (s *session) selectFolder(name string, readOnly bool) (*imap.SelectData, er
 		return err
 	})
 	if refused(err) {
+		delete(s.paths, name)
 		return nil, wrap(codeFolder, "open folder", err)
 	}
 	if err != nil {
@@ -126,6 +129,9 @@ func (s *session) selectFolder(name string, readOnly bool) (*imap.SelectData, er
 func (s *session) path(name string) (string, error) {
 	if strings.EqualFold(name, "INBOX") {
 		return "INBOX", nil
+	}
+	if path := s.paths[name]; path != "" {
+		return path, nil
 	}
 	if !s.named {
 		if err := s.call(s.learnNames); err != nil {

@@ -219,9 +219,9 @@ func (f *folder) delivery(g facts, id *mail.IdentityHasher) sekretariat.Delivery
 		Identity:  func(sekretariat.BodyFacts) []string { return []string{string(id.Digest())} },
 		Content:   func(sekretariat.BodyFacts) sekretariat.Digest { return id.Digest() },
 		Arrived:   sekretariat.Arrival{At: f.arrival(g), Basis: sekretariat.BasisServerArrival},
-		MediaType: "message/rfc822",
+		MediaType: "message/rfc822", Junk: f.junk,
 		Source: map[string]string{
-			"mailbox": m.Address, "folder": f.name,
+			"mailbox": m.Address, "folder": f.place(),
 			"uidvalidity": strconv.FormatUint(uint64(f.validity), 10), "uid": strconv.FormatUint(uint64(g.uid), 10),
 		},
 	}

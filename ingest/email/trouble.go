@@ -16,6 +16,8 @@ const (
 	codeCertificate code = "certificate"
 	codePassword    code = "password" // cannot be read
 	codeLogin       code = "login"    // refused
+	codeToken       code = "token"    // OAuth2: the right to enter was taken back or has ended
+	codeProvider    code = "provider" // OAuth2: who gives tokens cannot be asked
 	codeLimit       code = "limit"    // too many connections
 	codeFolder      code = "folder"
 	codeProtocol    code = "protocol"

@@ -2,9 +2,9 @@ package email
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -15,14 +15,23 @@ import (
 type worker struct {
 	c        *Channel
 	folders  []*folder
-	apart    bool // others have connections too: one too many ends run
-	failures int  // connections that failed one after the other
+	junk     *folder   // looked at now and then on the same connection; nil: none
+	junkAt   time.Time // last
+	apart    bool      // others have connections too: one too many ends run
+	failures int       // connections that failed one after the other
+}
+
+func (w *worker) all() []*folder {
+	if w.junk == nil {
+		return w.folders
+	}
+	return append(slices.Clone(w.folders), w.junk)
 }
 
 // run works until ctx ends, or with errTooManyConnections.
 func (w *worker) run(ctx context.Context) error {
 	defer func() {
-		for _, f := range w.folders {
+		for _, f := range w.all() {
 			f.awaitApart()
 		}
 	}()
@@ -40,6 +49,9 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		for _, f := range w.folders {
 			w.c.health.failed(f.name, code)
+		}
+		if w.junk != nil && code != codeFolder {
+			w.c.health.failed(w.junk.name, code)
 		}
 		delay := w.backoff(w.c.tune.retry, w.failures)
 		w.failures++
@@ -90,6 +102,13 @@ func (w *worker) connection(ctx context.Context) error {
 		if again {
 			continue
 		}
+		looked, err := w.lookAtJunk(ctx, s)
+		if err != nil {
+			return err
+		}
+		if looked { // back to the folders proper
+			continue
+		}
 		if err := w.rest(ctx, s); err != nil {
 			return err
 		}
@@ -101,7 +120,11 @@ func (w *worker) connection(ctx context.Context) error {
 func (w *worker) visit(ctx context.Context, s *session, f *folder, first bool) (bool, error) {
 	if first || s.selected != f.name {
 		if err := f.attach(ctx, s, first); err != nil {
-			if codeOf(err, codeConnect) == codeFolder && len(w.folders) > 1 {
+			if codeOf(err, codeConnect) != codeFolder {
+				return false, err
+			}
+			f.findRenamed(s)
+			if len(w.folders) > 1 || f.junk {
 				w.c.health.failed(f.name, codeFolder)
 				return false, nil
 			}
@@ -121,6 +144,9 @@ func (w *worker) rest(ctx context.Context, s *session) error {
 	for _, f := range w.folders {
 		d = min(d, f.nextDue())
 	}
+	if w.junk != nil {
+		d = min(d, max(0, w.c.tune.junk-time.Since(w.junkAt)))
+	}
 	if idle := w.c.opt.Mailbox.Idle; (idle == nil || *idle) && (s.caps.Has(imap.CapIdle) || s.caps.Has(imap.CapIMAP4rev2)) {
 		return s.idle(ctx, d, w.folders[0].wake)
 	}
@@ -132,48 +158,4 @@ func (w *worker) rest(ctx context.Context, s *session) error {
 	case <-ctx.Done():
 	}
 	return ctx.Err()
-}
-
-// gate lets one login at a time through, and remembers a refused password so
-// that it is not presented over and over: hosters ban for that.
-type gate struct {
-	free     chan struct{} // holds one token while a login is under way
-	refusals int
-	password [sha256.Size]byte // the refused one
-	until    time.Time         // not before
-}
-
-// connect opens a session. After a refused password it waits, up to 15
-// minutes, or until there is another password.
-func (c *Channel) connect(ctx context.Context) (*session, error) {
-	select {
-	case c.gate.free <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-c.gate.free }()
-	g := &c.gate
-	for {
-		password, err := c.opt.Password()
-		if err != nil {
-			return nil, wrap(codePassword, "password of the mailbox", err)
-		}
-		digest := sha256.Sum256([]byte(password))
-		if left := time.Until(g.until); g.refusals > 0 && digest == g.password && left > 0 {
-			if wait(ctx, min(left, c.tune.password)); ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			continue
-		}
-		s, err := c.open(ctx, password)
-		switch {
-		case err == nil:
-			g.refusals = 0
-		case codeOf(err, codeConnect) == codeLogin:
-			g.refusals++
-			g.password = digest
-			g.until = time.Now().Add(jitter(min(c.tune.refused[0]<<min(g.refusals, 20), c.tune.refused[1])))
-		}
-		return s, err
-	}
 }

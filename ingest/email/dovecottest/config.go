@@ -37,7 +37,7 @@ disable_plaintext_auth = no
 ssl = yes
 ssl_cert = <{{.D}}/cert.pem
 ssl_key = <{{.D}}/key.pem
-auth_mechanisms = plain login
+auth_mechanisms = plain login{{if .OAuth}} xoauth2 oauthbearer{{end}}
 mail_location = maildir:{{.D}}/mail/%u:INBOX={{.D}}/mail/%u
 mail_fsync = never
 mail_max_userip_connections = {{.Max}}
@@ -46,7 +46,12 @@ passdb {
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {{.D}}/passwd
 }
-userdb {
+{{if .OAuth}}passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {{.D}}/oauth2.conf
+}
+{{end}}userdb {
   driver = static
   args = uid={{.UID}} gid={{.GID}} home={{.D}}/mail/%u
 }
@@ -54,7 +59,11 @@ namespace inbox {
   inbox = yes
   separator = {{.Separator}}
   prefix = {{.Prefix}}
-}
+{{if .Junk}}  mailbox {{.Junk}} {
+    auto = subscribe
+    special_use = \Junk
+  }
+{{end}}}
 service anvil {
   chroot =
   unix_listener anvil-auth-penalty {
@@ -94,13 +103,20 @@ func (s *Server) writeConfig(plain, tls int) error {
 	err = configuration.Execute(&b, map[string]any{
 		"D": s.dir, "User": u.Username, "Group": g.Name, "UID": s.uid, "GID": s.gid,
 		"Max": s.opt.MaxConnections, "Separator": s.opt.Separator, "Prefix": s.opt.Prefix,
-		"Plain": plain, "TLS": tls, "Capability": s.opt.CapabilityOverride,
+		"Plain": plain, "TLS": tls, "Capability": s.opt.CapabilityOverride, "OAuth": s.opt.Introspection != "", "Junk": s.opt.Junk,
 	})
 	if err != nil {
 		return fmt.Errorf("configuration of dovecot: %w", err)
 	}
 	if err := s.write("dovecot.conf", b.String(), 0o644); err != nil {
 		return err
+	}
+	if s.opt.Introspection != "" {
+		// https://doc.dovecot.org/2.3/configuration_manual/authentication/oauth2/
+		conf := "introspection_mode = post\nintrospection_url = " + s.opt.Introspection + "\nusername_attribute = username\nactive_attribute = active\nactive_value = true\nforce_introspection = yes\n"
+		if err := s.write("oauth2.conf", conf, 0o600); err != nil {
+			return err
+		}
 	}
 	return s.SetPassword(Password)
 }

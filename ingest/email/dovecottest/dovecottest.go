@@ -40,6 +40,11 @@ type Options struct {
 	Separator string
 	// Prefix of the personal namespace, default none ("INBOX." on Courier).
 	Prefix string
+	// Junk is the folder that the server says is for spam (RFC 6154), "" = none.
+	Junk string
+	// Introspection is the address where access tokens are looked up (RFC
+	// 7662); with it XOAUTH2 and OAUTHBEARER work.
+	Introspection string
 	// MaxConnections per user, default 50.
 	MaxConnections int
 }

@@ -53,7 +53,9 @@ func (s *Source) Authorize(ctx context.Context, p Person) error {
 	if tok.RefreshToken == "" {
 		return errors.New("oauth: the provider gave no refresh token: at Microsoft the scope offline_access must be among \"scopes\", at Google the program must be removed from the account's list of applications first")
 	}
-	unlock, err := lock(s.o.File)
+	s.mu.Lock() // before the file's lock, as Token does
+	defer s.mu.Unlock()
+	unlock, err := lock(ctx, s.o.File)
 	if err != nil {
 		return err
 	}
@@ -64,9 +66,7 @@ func (s *Source) Authorize(ctx context.Context, p Person) error {
 	if err := k.save(s.o.File); err != nil {
 		return err
 	}
-	s.mu.Lock()
 	s.token, s.unsaved = tok, nil
-	s.mu.Unlock()
 	return nil
 }
 

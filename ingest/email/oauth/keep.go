@@ -67,7 +67,7 @@ func (k *kept) save(path string) error {
 // refresh gets an access token for the refresh token. One that the provider
 // replaces is durable before the access token is used.
 func (s *Source) refresh(ctx context.Context) (*oauth2.Token, error) {
-	unlock, err := lock(s.o.File)
+	unlock, err := lock(ctx, s.o.File)
 	if err != nil {
 		return nil, err
 	}
@@ -148,15 +148,26 @@ func (s *Source) saveLate() {
 }
 
 // lock makes the command line and the service take turns.
-func lock(path string) (unlock func(), err error) {
+func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("refresh token: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil // which gives the lock back
+		}
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			select {
+			case <-time.After(20 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
 		return nil, fmt.Errorf("refresh token: %w", errors.Join(err, f.Close()))
 	}
-	return func() { _ = f.Close() }, nil // which gives the lock back
 }
 
 // serviceAccount signs a request in the name of a Google service account that

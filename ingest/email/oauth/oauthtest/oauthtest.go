@@ -37,6 +37,7 @@ type Provider struct {
 	Undecided    int           // so many polls by code find nobody decided yet
 	Broken       []string      // what a client did wrong
 	Given        int           // access tokens
+	Asked        int           // requests
 	BeforeAnswer func()        // called when a refresh token was replaced, before the client hears of it
 
 	server  *httptest.Server
@@ -96,6 +97,9 @@ func (p *Provider) Revoke() {
 	clear(p.refresh)
 }
 
+// ForgetAccess takes back the access tokens alone. The caller holds the lock.
+func (p *Provider) ForgetAccess() { clear(p.access) }
+
 // Browse is a person who opens the address of authorising and agrees: it
 // returns the address that the browser ends at.
 func (p *Provider) Browse(address string) (string, error) {
@@ -119,6 +123,7 @@ func (p *Provider) strict(next func(w http.ResponseWriter, form url.Values)) htt
 	return func(w http.ResponseWriter, r *http.Request) {
 		p.Lock()
 		defer p.Unlock()
+		p.Asked++
 		if p.Status != 0 {
 			http.Error(w, "not now", p.Status)
 			return
