@@ -21,15 +21,15 @@ import (
 func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Channel, error) {
 	var out []ingest.Channel
 	for _, m := range c.cfg.Mailboxes {
-		if m.Off {
+		if m.Off || !m.Pulled() {
 			continue
 		}
-		ch, err := email.New(email.Options{
-			Centre: c.cfg.ID, Mailbox: m, Receiver: s.receiver, Cursors: s.ledger, Clock: sekretariat.SystemClock, Logger: log,
-			MaxSize: s.cfg.Limits.Delivery,
-			// Read at each login: a new password needs no restart (rule P10).
-			Password: func() (string, error) { return secretText(m.Password) },
-		})
+		o, err := mailOptions(s.cfg, c.cfg.ID, m, log)
+		if err != nil {
+			return nil, fmt.Errorf("mailbox %s: %w", m.ID, err)
+		}
+		o.Receiver, o.Cursors = s.receiver, s.ledger
+		ch, err := email.New(o)
 		if err != nil {
 			return nil, fmt.Errorf("mailbox %s: %w", m.ID, err)
 		}

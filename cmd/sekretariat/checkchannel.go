@@ -56,7 +56,7 @@ func checkable(cfg *configs.Installation, centre sekretariat.CentreID, name stri
 		if centre != "" && c.ID != centre {
 			continue
 		}
-		for _, a := range checkables(c) {
+		for _, a := range checkables(cfg, c) {
 			if a.ID != name {
 				known = append(known, string(c.ID)+"/"+a.ID)
 				continue
@@ -78,8 +78,13 @@ type candidate struct {
 
 // checkables lists the accounts of a centre that can be tried out, also those
 // that are switched off: one tries before one switches on.
-func checkables(c *configs.Centre) []candidate {
+func checkables(cfg *configs.Installation, c *configs.Centre) []candidate {
 	var out []candidate
+	for _, m := range c.Mailboxes {
+		if m.Pulled() || !m.Door {
+			out = append(out, candidate{m.Account, func() (ingest.Checkable, error) { return triedMailbox(cfg, c.ID, m) }})
+		}
+	}
 	for _, e := range c.EPUAP {
 		out = append(out, candidate{e.Account, func() (ingest.Checkable, error) {
 			return epuap.New(epuap.Options{Centre: c.ID, Account: e, Receiver: closedReceiver{}, Clock: sekretariat.SystemClock, Logger: zerolog.Nop()})

@@ -34,6 +34,8 @@ var commands = []command{
 	{"config apply", "--config FILE", "store the centre profiles as the active configuration", configApply},
 	{"check-channel", "NAME --config FILE", "try a configured channel without taking anything; says what is wrong", checkChannel},
 	{"demo", "[--data DIR]", "start everything embedded and send 30 sample letters through real doors", demo},
+	{"mailbox dry-run|authorize", "NAME --config FILE", "count what a first contact would take in, changing nothing; get the right to open a mailbox (OAuth2)", mailboxCommand},
+	{"secret set", "MAILBOX --config FILE", "try and set a mailbox's password, from the terminal or standard input, without a restart", secretCommand},
 	{"queue list|next|watch", "--department X [--exec CMD] [--ack]", "look at or consume a department's queue", queueCommand},
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
 	{"inspect", "FILE … [--json] [--trust FILE]", "show what is read in a mail, letter or scan, without registering it", inspect},
@@ -49,6 +51,7 @@ var commands = []command{
 type cli struct {
 	args           []string
 	sub            string // second word, for "queue list" and the like
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -62,10 +65,10 @@ func usagef(format string, a ...any) error { return usageError{fmt.Sprintf(forma
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		help(stdout)
 		return 0
@@ -79,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "sekretariat: there is no command %q; see: sekretariat help\n", args[0])
 		return 2
 	}
-	c.stdout, c.stderr = stdout, stderr
+	c.stdin, c.stdout, c.stderr = stdin, stdout, stderr
 	err := cmd.run(ctx, c)
 	var usage usageError
 	switch {

@@ -16,7 +16,7 @@ import (
 // own.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "read-child" {
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -24,8 +24,14 @@ func TestMain(m *testing.M) {
 // call runs a command in this process.
 func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return callWith(t, "", args...)
+}
+
+// callWith is call with something on standard input.
+func callWith(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, &out, &errs)
+	code = run(t.Context(), args, strings.NewReader(stdin), &out, &errs)
 	return out.String(), errs.String(), code
 }
 

@@ -354,7 +354,11 @@ func (s *service) runChannel(ctx context.Context, ch ingest.Channel) error {
 			case <-held.Done():
 			}
 		}()
+		var watching sync.WaitGroup
+		watching.Go(func() { s.watchHealth(held, ch) })
 		err = ch.Run(held)
+		cancel()
+		watching.Wait()
 		release, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer done()
 		return errors.Join(err, lease.Release(release))
@@ -423,7 +427,7 @@ func (s *service) deskHandler() http.Handler {
 	for _, c := range s.centres {
 		centres[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain, Print: c.cfg.Print}
 	}
-	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Parts: s.parts, Clock: sekretariat.SystemClock, Logger: s.log}))
+	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Parts: s.parts, Health: s.channelStates, Clock: sekretariat.SystemClock, Logger: s.log}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return mux
@@ -452,7 +456,7 @@ func (s *service) alarms() (list []string) {
 			list = append(list, string(c.cfg.ID)+": "+a)
 		}
 	}
-	return list
+	return append(list, s.channelAlarms()...)
 }
 
 // maxJournalLag is how far the journal may be behind before it is an alarm

@@ -40,7 +40,9 @@ type Options struct {
 	Centres map[sekretariat.CentreID]Centre
 	Tokens  *Tokens
 	// Parts opens what only a child process may open: members of archives.
-	Parts  Parts
+	Parts Parts
+	// Health tells how the channels of a centre are doing; nil: not told.
+	Health func(context.Context, sekretariat.CentreID) (Health, error)
 	Clock  sekretariat.Clock
 	Logger zerolog.Logger
 }
@@ -51,6 +53,7 @@ type api struct{ Options }
 func New(o Options) http.Handler {
 	a := &api{o}
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/health", a.health)
 	mux.HandleFunc("GET /api/v1/letters/{id}", a.with("letter", a.letter))
 	mux.HandleFunc("GET /api/v1/letters/{id}/original", a.with("original", a.original))
 	mux.HandleFunc("GET /api/v1/letters/{id}/reading", a.with("reading", a.reading))

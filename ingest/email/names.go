@@ -2,7 +2,6 @@ package email
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -176,17 +175,18 @@ func (f *folder) findRenamed(s *session) {
 }
 
 func (s *session) validity(path string) (uint32, error) {
-	var v uint32
-	err := s.call(func() error {
-		data, err := s.client.Status(path, &imap.StatusOptions{UIDValidity: true}).Wait()
-		if err != nil {
-			return ignoreRefusal(err)
-		}
-		if data == nil {
-			return errors.New("no answer")
-		}
-		v = data.UIDValidity
-		return nil
+	data, err := s.status(path, &imap.StatusOptions{UIDValidity: true})
+	if err != nil || data == nil {
+		return 0, err
+	}
+	return data.UIDValidity, nil
+}
+
+// status asks for a folder that is not open; nil if the server refuses.
+func (s *session) status(path string, what *imap.StatusOptions) (data *imap.StatusData, err error) {
+	err = s.call(func() (err error) {
+		data, err = s.client.Status(path, what).Wait()
+		return ignoreRefusal(err)
 	})
-	return v, wrap(codeProtocol, "ask for a folder's state", err)
+	return data, wrap(codeProtocol, "ask for a folder's state", err)
 }

@@ -119,7 +119,7 @@ func (f *folder) sift(list []facts) []facts {
 		d := f.open[g.uid]
 		switch {
 		case d == nil:
-		case !g.arrived.IsZero() && g.arrived.Before(f.c.since):
+		case f.tooOld(g):
 			f.left[g.uid] = struct{}{}
 			f.settle(g.uid)
 		case g.size > f.c.opt.MaxSize:

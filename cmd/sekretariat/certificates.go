@@ -1,0 +1,66 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"sekretariat/configs"
+	"sekretariat/ingest"
+)
+
+// certificateFiles looks at the certificates that lie in files of the
+// installation and of one centre, soonest end first: our own ones, which we
+// show to others, and CAs that we trust (rule P10). A file that cannot be read
+// is the business of whoever uses it.
+func certificateFiles(cfg *configs.Installation, c *configs.Centre, now time.Time) []ingest.Expiry {
+	files := map[string]string{"nats.ca": cfg.NATS.CA, "mail_door.cert": cfg.MailDoor.Cert}
+	if s := cfg.Storage.S3; s != nil {
+		files["storage.s3.ca"] = s.CA
+		files["s3-cert.pem"] = filepath.Join(cfg.Data, folderSecrets, "s3-cert.pem")
+	}
+	for _, m := range c.Mailboxes {
+		files[m.ID+".ca"] = m.CA
+		if m.OAuth != nil {
+			files[m.ID+".oauth.ca"] = m.OAuth.CA
+		}
+	}
+	for _, e := range c.EPUAP {
+		files[e.ID+".ca"], files[e.ID+".cert"] = e.CA, e.Cert
+	}
+	for _, e := range c.EDelivery {
+		files[e.ID+".ca"], files[e.ID+".cert"] = e.CA, e.Cert
+	}
+	var list []ingest.Expiry
+	for what, file := range files {
+		if begin, end, ok := certificateLife(file); ok {
+			list = append(list, ingest.NewExpiry(what, begin, end, now))
+		}
+	}
+	slices.SortFunc(list, func(a, b ingest.Expiry) int { return a.At.Compare(b.At) })
+	return list
+}
+
+// certificateLife is the life of the first certificate in a file: of a chain
+// the own one. A bundle of several CAs is looked after by who makes it.
+func certificateLife(file string) (begin, end time.Time, ok bool) {
+	if file == "" {
+		return begin, end, false
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return begin, end, false
+	}
+	block, _ := pem.Decode(raw)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return begin, end, false
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return begin, end, false
+	}
+	return c.NotBefore, c.NotAfter, true
+}
