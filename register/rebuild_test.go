@@ -17,6 +17,7 @@ import (
 	"sekretariat/ledger"
 	"sekretariat/register"
 	"sekretariat/register/registertest"
+	"sekretariat/storage"
 )
 
 var streams = []ledger.StreamName{ledger.Intake, ledger.Letter, ledger.Register("rpw"), ledger.Queue, ledger.Audit}
@@ -252,6 +253,37 @@ func TestRebuildErased(t *testing.T) {
 	}
 	if r := verify(t, o, true); !r.OK() {
 		t.Error(r.Text())
+	}
+}
+
+// The object of an entry that the store has lost is written again from the
+// ledger; one that holds something else is for people.
+func TestRebuildLostEntries(t *testing.T) {
+	d := openDesk(t)
+	key := func(n int) string {
+		return storage.EntryKey(registertest.Centre, sekretariat.Number{Series: "rpw", Year: 2026, N: n})
+	}
+	for _, n := range []int{1, 4, 5, 10} {
+		if err := d.Vault.Objects().Delete(t.Context(), key(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := verify(t, d.Office, false); fmt.Sprint(codes(r.Faults)) != "[entry-missing]" || !strings.Contains(r.Text(), "waiting for the object of their entry: 1;") {
+		t.Error(r.Text())
+	}
+	if report := rebuild(t, d.Office); len(report.Derived) != 4 || len(report.Notes) > 0 {
+		t.Error(report.Text())
+	}
+	if r := verify(t, d.Office, true); !r.OK() || r.Waiting.Entry > 0 {
+		t.Error(r.Text())
+	}
+	checkRegister(t, d.Office, registered(t, d.Office, "rpw", 10))
+
+	if err := d.Vault.Objects().Put(t.Context(), key(7), storage.Bytes([]byte("{}"))); err != nil {
+		t.Fatal(err)
+	}
+	if report := rebuild(t, d.Office); len(report.Derived) > 0 || len(report.Notes) != 1 || report.Notes[0].ID != "RPW-2026-000007" {
+		t.Error(report.Text())
 	}
 }
 

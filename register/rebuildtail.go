@@ -122,7 +122,7 @@ func (r *rebuilder) registrations(ctx context.Context) error {
 				return err
 			}
 			last = d.Entry
-			return r.sorted(ctx, d.Entry, d.Arrived)
+			return errors.Join(r.entryObject(ctx, d.Entry), r.sorted(ctx, d.Entry, d.Arrived))
 		})
 		if err != nil {
 			return fmt.Errorf("read the register of series %s: %w", series, err)
@@ -131,6 +131,23 @@ func (r *rebuilder) registrations(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// entryObject makes sure that the object of an entry that the ledger has is
+// there: one that the store has lost is written again.
+func (r *rebuilder) entryObject(ctx context.Context, e sekretariat.Entry) error {
+	switch err := sameEntry(ctx, r.o.Vault.Objects(), e); {
+	case errors.Is(err, ErrOtherEntry), errors.Is(err, storage.ErrDamaged):
+		r.note("entry", e.Identifier, "its object holds something else: compare it with the backup, never change an entry by hand")
+		return nil
+	case !errors.Is(err, storage.ErrNotFound):
+		return err
+	}
+	if err := WriteEntries(ctx, r.o.Vault.Objects(), []sekretariat.Entry{e}); err != nil {
+		return err
+	}
+	r.derived("entry", e.Identifier, "its object was missing and is written again from the ledger")
 	return nil
 }
 

@@ -103,6 +103,9 @@ func (r *Report) Text() string {
 	for _, s := range r.Series {
 		line("  series %s %d: numbers %d to %d, %d letters", s.Series, s.Year, s.First, s.Last, s.Letters)
 	}
+	if n := r.Waiting.Entry; n > 0 {
+		line("  waiting for the object of their entry: %d; the service writes it when it runs", n)
+	}
 	for _, s := range r.Streams {
 		line("  stream %-20s %d events, journal up to %d", s.Stream, s.Events, s.Journal)
 	}

@@ -184,6 +184,14 @@ func TestVerifyFinds(t *testing.T) {
 		}},
 		{"original-missing", false, func(t *testing.T, d *desk) { remove(t, d, original(d, 3)) }},
 		{"original-damaged", true, func(t *testing.T, d *desk) { flip(t, d, original(d, 3)) }},
+		{"original-damaged", false, func(t *testing.T, d *desk) { put(t, d, original(d, 3), []byte("short")) }}, // also without opening it
+		{"object-damaged", true, func(t *testing.T, d *desk) {
+			key := storage.CardKey(registertest.Centre, d.entries[2].Letter, 1)
+			if err := d.Vault.Put(t.Context(), registertest.Centre, d.entries[2].Letter.Submission(), key, storage.Bytes([]byte("{}"))); err != nil {
+				t.Fatal(err)
+			}
+			flip(t, d, key)
+		}},
 		{"original-other", true, func(t *testing.T, d *desk) {
 			sub := d.arrived[3].Submission
 			if err := d.Vault.Put(t.Context(), registertest.Centre, sub, original(d, 3), storage.Bytes([]byte("letter 4"))); err != nil {
@@ -284,6 +292,11 @@ func TestVerifyNotes(t *testing.T) {
 	sub := d.arrived[1].Submission
 	put(sub, storage.OriginalKey(registertest.Centre, sub, sekretariat.DigestOf([]byte("x"))))
 	d.Read(d.entries[9], noon) // without a reading
+	put(d.entries[8].Letter.Submission(), storage.CardKey(registertest.Centre, d.entries[8].Letter, 1))
+	reading := storage.DerivedKey(registertest.Centre, d.entries[8].Letter.Submission(), "mail-1", "1.reading.json")
+	if err := d.Vault.Objects().Put(ctx, reading, storage.Bytes([]byte("damaged"))); err != nil {
+		t.Fatal(err)
+	}
 	if err := d.Vault.Objects().Put(ctx, "c/zielona-gora/what/is/this", storage.Bytes([]byte("x"))); err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +304,7 @@ func TestVerifyNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := verify(t, d.Office, true)
-	if got := strings.Join(codes(r.Notes), " "); got != "journal-behind reading-missing second-original unannounced unknown-object" || !r.OK() || r.Destroyed != 1 {
+	if got := strings.Join(codes(r.Notes), " "); got != "journal-behind reading-damaged reading-missing second-original unannounced unknown-object" || !r.OK() || r.Destroyed != 1 {
 		t.Errorf("notes %q\n%s", got, r.Text())
 	}
 }

@@ -105,7 +105,10 @@ func (v *verifier) original(ctx context.Context, id sekretariat.SubmissionID, re
 	if v.o.Deep {
 		facts, err = v.o.Vault.Check(ctx, v.o.Centre, id, ref.Key)
 	} else {
-		_, err = v.o.Vault.Objects().Head(ctx, ref.Key)
+		var i storage.Info
+		if i, err = v.o.Vault.Objects().Head(ctx, ref.Key); err == nil && i.Size != storage.SealedSize(ref.Size) {
+			err = fmt.Errorf("%s has %d octets instead of %d: %w", ref.Key, i.Size, storage.SealedSize(ref.Size), storage.ErrDamaged)
+		}
 	}
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -129,11 +132,14 @@ func half(d sekretariat.Digest) uint64 {
 	return binary.BigEndian.Uint64(raw)
 }
 
-// objects walks the whole store of the centre for what nobody knows.
+// objects walks the whole store of the centre for what nobody knows and, in a
+// deep check, opens what belongs to letters beside manifests and originals.
 func (v *verifier) objects(ctx context.Context) error {
 	root := fmt.Sprintf("c/%s/", v.o.Centre)
 	var orphan subKey
 	n := 0
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(manifestsAtOnce)
 	err := v.o.Vault.Objects().List(ctx, root, func(i storage.Info) error {
 		if n++; n%10000 == 0 {
 			v.o.Progress("objects", n)
@@ -141,7 +147,9 @@ func (v *verifier) objects(ctx context.Context) error {
 		kind, rest, _ := strings.Cut(strings.TrimPrefix(i.Key, root), "/")
 		switch kind {
 		case "s":
-			v.submissionObject(i.Key, rest, &orphan)
+			if id, name := v.submissionObject(i.Key, rest, &orphan); v.o.Deep && id != "" && beside(name) {
+				g.Go(func() error { return v.derived(ctx, id, i.Key, name) })
+			}
 		case "r":
 			if !v.knownEntry(rest) {
 				return v.unknownEntry(ctx, i.Key)
@@ -152,22 +160,46 @@ func (v *verifier) objects(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, g.Wait()); err != nil {
 		return fmt.Errorf("list objects: %w", err)
 	}
 	v.readings()
 	return nil
 }
 
-// submissionObject looks at one object below a submission. orphan is the last
+// beside tells whether an object of a submission is neither its manifest nor an
+// original, which are checked from the announcement on.
+func beside(name string) bool { return name != "manifest.json" && !strings.HasPrefix(name, "o.") }
+
+// doShown is said of readings: whoever opens the letter sees its original.
+const doShown = "nothing is lost: the original is there, and the letter is shown without what was read in it"
+
+// derived opens a card, a note or a reading.
+func (v *verifier) derived(ctx context.Context, id sekretariat.SubmissionID, key, name string) error {
+	_, err := v.o.Vault.Check(ctx, v.o.Centre, id, key)
+	switch {
+	case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrShredded):
+		return nil
+	case errors.Is(err, storage.ErrDamaged) && strings.HasSuffix(name, ".reading.json"):
+		v.note("reading-damaged", string(id), doShown, "%v", err)
+		return nil
+	case errors.Is(err, storage.ErrDamaged):
+		v.fault("object-damaged", string(id), doRestore, "%v", err)
+		return nil
+	}
+	return err
+}
+
+// submissionObject looks at one object below a submission and returns which
+// one of which submission it is, "" if nobody knows that. orphan is the last
 // submission that was reported as unknown: it is named once.
-func (v *verifier) submissionObject(key, rest string, orphan *subKey) {
+func (v *verifier) submissionObject(key, rest string, orphan *subKey) (sekretariat.SubmissionID, string) {
 	_, name, _ := strings.Cut(rest, "/")
 	id, name, _ := strings.Cut(name, ".")
 	k, ok := keyOf(sekretariat.SubmissionID(id))
 	if !ok {
 		v.note("unknown-object", key, "", "no part of the house has put it there")
-		return
+		return "", ""
 	}
 	sub := v.subs[k]
 	if sub == nil {
@@ -176,7 +208,7 @@ func (v *verifier) submissionObject(key, rest string, orphan *subKey) {
 			v.note("unannounced", id, "nothing: the source still has it, or it is on its way",
 				"objects of a submission that INTAKE did not announce before this check began")
 		}
-		return
+		return "", ""
 	}
 	if d, ok := strings.CutPrefix(name, "o."); ok && sub.original != 0 && half(sekretariat.Digest(d)) != sub.original {
 		v.note("second-original", id, "nothing: the first delivery's bytes count", "other bytes of the same delivery are stored as %s", key)
@@ -184,7 +216,7 @@ func (v *verifier) submissionObject(key, rest string, orphan *subKey) {
 	var part int
 	if at := strings.LastIndex(strings.TrimSuffix(name, ".reading.json"), "."); strings.HasPrefix(name, "d.") && strings.HasSuffix(name, ".reading.json") && at >= 0 {
 		if _, err := fmt.Sscanf(name[at+1:], "%d.", &part); err != nil {
-			return
+			part = 0
 		}
 		for i := range sub.letters {
 			if int(sub.letters[i].part) == part {
@@ -192,6 +224,7 @@ func (v *verifier) submissionObject(key, rest string, orphan *subKey) {
 			}
 		}
 	}
+	return sekretariat.SubmissionID(id), name
 }
 
 // readings names letters that were read and whose reading is gone.
@@ -199,7 +232,7 @@ func (v *verifier) readings() {
 	for k, s := range v.subs {
 		for _, l := range s.letters {
 			if l.read && !l.hasReading {
-				v.note("reading-missing", fmt.Sprintf("%x.%d", k[:], l.part), "nothing is lost: it can be read again from the original", "the letter was read, and its reading is gone")
+				v.note("reading-missing", fmt.Sprintf("%x.%d", k[:], l.part), doShown, "the letter was read, and its reading is gone")
 			}
 		}
 	}

@@ -114,7 +114,7 @@ func (v *verifier) unknownEntry(ctx context.Context, key string) error {
 			return lerr
 		}
 	}
-	v.fault("entry-ahead", key, doRebuild, "the register of the ledger does not know this entry: the ledger was rewound, or another register writes here")
+	v.fault("entry-ahead", key, doRebuild+"; an entry that it leaves out is not of this register: move that object away", "the register of the ledger does not know this entry: the ledger was rewound, or another register writes here")
 	return nil
 }
 

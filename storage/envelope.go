@@ -29,8 +29,8 @@ const (
 	envelopeHeader = envelopeFixed + nonceSize + keySize + tagSize
 )
 
-// sealedSize is the stored size of plain octets in an envelope.
-func sealedSize(plain int64) int64 {
+// SealedSize is the stored size of plain octets in an envelope.
+func SealedSize(plain int64) int64 {
 	chunks := max(1, (plain+chunkSize-1)/chunkSize)
 	return envelopeHeader + plain + chunks*tagSize
 }
@@ -138,7 +138,7 @@ func parseEnvelope(head []byte, stored int64) (int64, error) {
 		return 0, fmt.Errorf("envelope of version %d, chunk bits %d: %w", head[4], head[5], ErrDamaged)
 	}
 	size := binary.LittleEndian.Uint64(head[8:])
-	if size > uint64(stored) || sealedSize(int64(size)) != stored {
+	if size > uint64(stored) || SealedSize(int64(size)) != stored {
 		return 0, fmt.Errorf("%d octets stored of an envelope for %d: %w", stored, size, ErrDamaged)
 	}
 	return int64(size), nil

@@ -53,7 +53,7 @@ func spoolBody(folder string, body sekretariat.Body) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	sp := &Spool{folder: folder, limit: size, sealer: s, buf: make([]byte, envelopeHeader, min(sealedSize(size), spillAt+8*chunkSize))}
+	sp := &Spool{folder: folder, limit: size, sealer: s, buf: make([]byte, envelopeHeader, min(SealedSize(size), spillAt+8*chunkSize))}
 	piece := chunks.Get().(*[]byte)
 	defer func() { clear((*piece)[:chunkSize]); chunks.Put(piece) }()
 	for off := int64(0); off < size; {
