@@ -35,6 +35,7 @@ type journal struct {
 // journalPos is the cursor: where the next object begins and what it follows.
 type journalPos struct {
 	Next   uint64             `json:"next"`
+	First  uint64             `json:"first,omitempty"`  // where the object before begins
 	Digest sekretariat.Digest `json:"digest,omitempty"` // of the object before
 	Time   time.Time          `json:"time,omitzero"`    // of the event before
 }
@@ -125,13 +126,21 @@ func (j *journal) once(ctx context.Context) error {
 func (j *journal) find(ctx context.Context) error {
 	v, rev, err := j.g.l.kvGet(ctx, bucketCursors, j.cursor)
 	j.rev = rev
-	if err == nil {
-		return json.Unmarshal(v, &j.pos)
-	}
-	if !isNotFound(err) {
+	switch {
+	case isNotFound(err):
+		j.rev = 0
+	case err != nil:
 		return err
+	default:
+		if err := json.Unmarshal(v, &j.pos); err != nil {
+			return err
+		}
+		if lost, err := j.lost(ctx); err != nil || !lost {
+			return err
+		}
+		j.g.l.log.Error().Str("journal", j.cursor).Uint64("first", j.pos.First).Msg("the store has lost the end of the journal; it is written again")
 	}
-	j.rev, j.pos = 0, journalPos{Next: 1}
+	j.pos = journalPos{Next: 1}
 	firsts, err := journalFirsts(ctx, j.store, j.g.centre, j.s)
 	if err != nil || len(firsts) == 0 {
 		return err
@@ -145,7 +154,20 @@ func (j *journal) find(ctx context.Context) error {
 	if err := j.compare(ctx, o); err != nil {
 		return err
 	}
-	return j.move(ctx, o.next(), o.digest, time.Time{})
+	return j.move(ctx, journalPos{Next: o.next(), First: o.head.First, Digest: o.digest})
+}
+
+// lost tells whether the object before the cursor, which was there once, is
+// gone.
+func (j *journal) lost(ctx context.Context) (bool, error) {
+	if j.pos.First == 0 {
+		return false, nil
+	}
+	_, err := j.store.Head(ctx, storage.JournalKey(j.g.centre, string(j.s), j.pos.First))
+	if errors.Is(err, storage.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // adopt goes past objects that were put before the cursor was moved: by us
@@ -168,7 +190,7 @@ func (j *journal) adopt(ctx context.Context) error {
 		if err := j.durable(ctx, j.pos.Next); err != nil {
 			return err
 		}
-		if err := j.move(ctx, o.next(), o.digest, time.Time{}); err != nil {
+		if err := j.move(ctx, journalPos{Next: o.next(), First: o.head.First, Digest: o.digest}); err != nil {
 			return err
 		}
 	}
@@ -266,7 +288,7 @@ func (j *journal) put(ctx context.Context, w *journalWriter) error {
 	if err := j.durable(ctx, w.head.First); err != nil {
 		return err
 	}
-	return j.move(ctx, w.last.Seq+1, sekretariat.DigestOf(b), w.last.Time)
+	return j.move(ctx, journalPos{Next: w.last.Seq + 1, First: w.head.First, Digest: sekretariat.DigestOf(b), Time: w.last.Time})
 }
 
 // errAgain: look again at what is stored.
@@ -279,8 +301,7 @@ func (j *journal) durable(ctx context.Context, first uint64) error {
 	return nil
 }
 
-func (j *journal) move(ctx context.Context, next uint64, d sekretariat.Digest, at time.Time) error {
-	pos := journalPos{Next: next, Digest: d, Time: at}
+func (j *journal) move(ctx context.Context, pos journalPos) error {
 	v, err := json.Marshal(pos)
 	if err != nil {
 		return err

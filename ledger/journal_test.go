@@ -155,6 +155,29 @@ func TestJournalWithoutCursor(t *testing.T) {
 	sameAsLedger(t, g, store, 1)
 }
 
+// Objects that the store has lost are written again from the ledger, which has
+// their events still.
+func TestJournalObjectsLost(t *testing.T) {
+	for name, firsts := range map[string][]uint64{"the last one": {19}, "the last two": {13, 19}, "all": {1, 7, 13, 19}} {
+		t.Run(name, func(t *testing.T) {
+			l := open(t, t.TempDir())
+			g := centre(t, l)
+			store, _ := newStore(t)
+			letters(t, g, 0, 24)
+			journalAll(t, l, store, JournalOptions{MaxEvents: 6, MaxAge: time.Hour})
+			sameAsLedger(t, g, store, 1)
+			for _, first := range firsts {
+				if err := store.Delete(t.Context(), storage.JournalKey(testCentre, string(Letter), first)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			letters(t, g, 24, 30)
+			journalAll(t, l, store, JournalOptions{MaxEvents: 6, MaxAge: time.Hour})
+			sameAsLedger(t, g, store, 1)
+		})
+	}
+}
+
 // A ledger that was restored, emptied or damaged differs from the journal.
 func TestJournalNoticesRewoundLedger(t *testing.T) {
 	store, _ := newStore(t)
