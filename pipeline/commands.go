@@ -38,19 +38,45 @@ func (p *Pipeline) Letter(ctx context.Context, who sekretariat.Principal, id sek
 	return l, err
 }
 
-func (p *Pipeline) letter(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) (*sekretariat.Letter, uint64, error) {
-	state, seq, err := State(ctx, p.o.Log, id.Submission())
-	if errors.Is(err, ledger.ErrNotFound) {
-		return nil, 0, ErrNotFound
+// Open is Letter for those who want what is stored of it. Original and reading
+// are of the whole submission: where that holds a further letter that the
+// principal may not see (rule P3), Open returns ErrForbidden.
+func (p *Pipeline) Open(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) (*sekretariat.Letter, error) {
+	state, _, err := p.state(ctx, who, id)
+	if err != nil {
+		return nil, err
 	}
+	for _, l := range state.Letters {
+		if sekretariat.MaySee(who, *l) != sekretariat.Full {
+			return nil, fmt.Errorf("%w: the consignment holds letters of others", ErrForbidden)
+		}
+	}
+	return state.Letters[id.Part()], nil
+}
+
+func (p *Pipeline) letter(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) (*sekretariat.Letter, uint64, error) {
+	state, seq, err := p.state(ctx, who, id)
 	if err != nil {
 		return nil, 0, err
 	}
+	return state.Letters[id.Part()], seq, nil
+}
+
+// state returns the state of the submission of a letter that the principal may
+// see.
+func (p *Pipeline) state(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) (sekretariat.State, uint64, error) {
+	state, seq, err := State(ctx, p.o.Log, id.Submission())
+	if errors.Is(err, ledger.ErrNotFound) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return state, 0, err
+	}
 	l := state.Letters[id.Part()]
 	if l == nil || l.Centre != p.id || sekretariat.MaySee(who, *l) != sekretariat.Full {
-		return nil, 0, ErrNotFound
+		return state, 0, ErrNotFound
 	}
-	return l, seq, nil
+	return state, seq, nil
 }
 
 // Reroute gives a letter to another department, with a reason in words, which

@@ -150,7 +150,7 @@ func (a *api) fail(w http.ResponseWriter, action string, err error) {
 	case errors.Is(err, pipeline.ErrNotFound):
 		status, text = http.StatusNotFound, pipeline.ErrNotFound.Error()
 	case errors.Is(err, pipeline.ErrForbidden):
-		status, text = http.StatusForbidden, pipeline.ErrForbidden.Error()
+		status, text = http.StatusForbidden, err.Error() // says why, and nothing of the letter
 	case errors.Is(err, pipeline.ErrInvalid):
 		status, text = http.StatusBadRequest, err.Error()
 	case errors.Is(err, pipeline.ErrChanged):
@@ -163,6 +163,9 @@ func (a *api) fail(w http.ResponseWriter, action string, err error) {
 		status, text = http.StatusGone, "the content was destroyed"
 	case errors.Is(err, context.Canceled):
 		return
+	case lost(err):
+		text = "what is stored of this letter is damaged; the administrator must run: sekretariat verify --deep"
+		a.Logger.Error().Err(err).Str("action", action).Msg("a stored object is damaged or missing")
 	default:
 		a.Logger.Error().Err(err).Str("action", action).Msg("API request failed")
 	}
@@ -219,15 +222,21 @@ func (a *api) letter(ctx context.Context, c call) error {
 		Why: c.c.Explain(l.Decision), Original: m.Original,
 		Failures: l.Failures, Scan: scanOf(c.c.Pipeline, l),
 	}
-	if l.Reader != "" {
-		r, err := pipeline.LoadReading(ctx, c.c.Vault, c.centre, c.id.Submission(), l.Reading)
-		if err != nil {
-			return err
-		}
+	switch _, r, err := a.read(ctx, c); {
+	case err == nil:
 		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, a.parts(c, l, r)
+	case lost(err):
+		a.Logger.Error().Err(err).Str("action", "letter").Msg("a letter is shown without its reading; run: sekretariat verify --deep")
+	case !errors.Is(err, errTooEarly) && !errors.Is(err, pipeline.ErrForbidden):
+		return err
 	}
 	answer(c.w, http.StatusOK, out)
 	return nil
+}
+
+// lost tells whether the store does not give back what was put there.
+func lost(err error) bool {
+	return errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrDamaged)
 }
 
 func (a *api) reading(ctx context.Context, c call) error {
@@ -241,7 +250,7 @@ func (a *api) reading(ctx context.Context, c call) error {
 
 // read returns a letter and its reading.
 func (a *api) read(ctx context.Context, c call) (*sekretariat.Letter, *sekretariat.Reading, error) {
-	l, err := c.c.Pipeline.Letter(ctx, c.who, c.id)
+	l, err := c.c.Pipeline.Open(ctx, c.who, c.id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -253,7 +262,7 @@ func (a *api) read(ctx context.Context, c call) (*sekretariat.Letter, *sekretari
 }
 
 func (a *api) original(ctx context.Context, c call) error {
-	l, err := c.c.Pipeline.Letter(ctx, c.who, c.id)
+	l, err := c.c.Pipeline.Open(ctx, c.who, c.id)
 	if err != nil {
 		return err
 	}
