@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Debian packages that reading and the tests need.
 PACKAGES_RUN  := poppler-utils dovecot-imapd
-PACKAGES_TEST := $(PACKAGES_RUN) libxml2-utils xmlsec1 isync openssl clamav-daemon 7zip
+PACKAGES_TEST := $(PACKAGES_RUN) libxml2-utils xmlsec1 isync openssl clamav-daemon 7zip tnef
 
 .PHONY: all build demo test crash bench check generate fuzz setup-run setup-test clean
 

@@ -152,7 +152,7 @@ func (t *tree) full(p *sekretariat.Part) bool {
 // worthALook tells whether there is anything to read in a type.
 func worthALook(typ string) bool {
 	switch typ {
-	case "application/pdf", "text/plain", "text/html", "text/csv", "message/rfc822":
+	case "application/pdf", "text/plain", "text/html", "text/csv", "message/rfc822", mail.TypeOutlook:
 		return true
 	}
 	return archive.Known(typ)
@@ -171,7 +171,7 @@ func (t *tree) look(p *sekretariat.Part, body *spooled, depth int) error {
 		return t.archive(p, body, depth)
 	case p.Type == "application/pdf":
 		return t.pdf(p, body)
-	case p.Type == "message/rfc822":
+	case isMessage(p.Type):
 		return t.message(p, body, depth)
 	case p.Type == "text/plain" || p.Type == "text/html" || p.Type == "text/csv":
 		text, err := plainText(io.NewSectionReader(body, 0, body.size), p.Type)
@@ -229,7 +229,11 @@ func (t *tree) message(p *sekretariat.Part, body *spooled, depth int) error {
 	if depth >= maxDepth {
 		return t.limit(p, "depth")
 	}
-	sub, err := mail.Read(t.ctx, body, mail.Options{MaxParts: max(2, sekretariat.MaxParts-len(t.parts)-t.more)})
+	read := mail.Read
+	if p.Type == mail.TypeOutlook {
+		read = mail.ReadOutlook
+	}
+	sub, err := read(t.ctx, body, mail.Options{MaxParts: max(2, sekretariat.MaxParts-len(t.parts)-t.more), Temp: t.d.Temp})
 	if err != nil {
 		return err
 	}

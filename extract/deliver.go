@@ -24,8 +24,11 @@ type Parts struct {
 
 // Stream tells whether the content of a part is a stretch of the original, or
 // a decoding of one: OpenPart opens it in this process. All others lie in
-// archives, which only a child process opens (Pool.Parts).
-func Stream(r *sekretariat.Reading, p sekretariat.Part) bool { return p.In == "" && p.Member == 0 }
+// archives, signatures and Outlook formats, which only a child process opens
+// (Pool.Parts).
+func Stream(r *sekretariat.Reading, p sekretariat.Part) bool {
+	return p.In == "" && p.Member == 0 && !mail.Wrapped(p)
+}
 
 // OpenPart returns the decoded octets of a part for which Stream holds.
 func OpenPart(r *sekretariat.Reading, body sekretariat.Body, p sekretariat.Part) io.Reader {
@@ -65,7 +68,7 @@ type delivery struct {
 
 // from delivers what a part of this type holds.
 func (v *delivery) from(path, typ string, body sekretariat.Body) error {
-	if path != "" && typ != "message/rfc822" || path == "" && v.root() {
+	if path != "" && !isMessage(typ) || path == "" && v.root() {
 		return v.members(path, typ, body)
 	}
 	for _, p := range v.holds[path] {
@@ -80,6 +83,9 @@ func (v *delivery) from(path, typ string, body sekretariat.Body) error {
 	}
 	return nil
 }
+
+// isMessage tells whether a part of this type is read by the mail reader.
+func isMessage(typ string) bool { return typ == "message/rfc822" || typ == mail.TypeOutlook }
 
 // root tells whether the letter itself is an archive.
 func (v *delivery) root() bool { return strings.HasPrefix(v.ask.Reading.Reader, "file-") }

@@ -62,7 +62,13 @@ func (d Direct) Read(ctx context.Context, in Input) (sekretariat.Reading, error)
 func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Reading, error) {
 	switch {
 	case in.Kind == sekretariat.KindMail || typ == "message/rfc822":
-		r, err := mail.Read(ctx, in.Body, mail.Options{})
+		r, err := mail.Read(ctx, in.Body, mail.Options{Temp: d.Temp})
+		if err != nil {
+			return r, err
+		}
+		return d.attachments(ctx, in, r)
+	case mail.Outlook(in.Body, typ):
+		r, err := mail.ReadOutlook(ctx, in.Body, mail.Options{Temp: d.Temp})
 		if err != nil {
 			return r, err
 		}

@@ -7,6 +7,7 @@ package charset
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -293,4 +294,34 @@ func countUTF8(b []byte) (good, bad int) {
 		i += n
 	}
 	return good, bad
+}
+
+// As returns b decoded by the encoding of a label, without any guess: for
+// formats whose declarations can be trusted more than the scorer on few
+// letters. An unknown label counts as windows-1250.
+func As(b []byte, label string) string {
+	name := Canonical(label)
+	if name == "" {
+		name = "windows-1250"
+	}
+	return strings.ToValidUTF8(decodeAs(b, name), "\uFFFD")
+}
+
+// codepages are Windows code pages that are not called "windows-<number>".
+var codepages = map[int]string{
+	437: "ibm437", 850: "ibm850", 852: "ibm852", 855: "ibm855", 866: "ibm866", 874: "windows-874", 932: "shift_jis", 936: "gb18030", 949: "euc-kr", 950: "big5",
+	1200: "utf-16le", 1201: "utf-16be", 10000: "macintosh", 20127: "us-ascii", 20866: "koi8-r", 21866: "koi8-u", 20932: "euc-jp",
+	28591: "iso-8859-1", 28592: "iso-8859-2", 28595: "iso-8859-5", 28605: "iso-8859-15", 50220: "iso-2022-jp", 50221: "iso-2022-jp", 51932: "euc-jp",
+	51949: "euc-kr", 54936: "gb18030", 65000: "utf-7", 65001: "utf-8",
+}
+
+// Codepage returns the label of a Windows code page, "" if it has none.
+func Codepage(n int) string {
+	if name, ok := codepages[n]; ok {
+		return name
+	}
+	if n >= 1250 && n <= 1258 {
+		return "windows-" + strconv.Itoa(n)
+	}
+	return ""
 }

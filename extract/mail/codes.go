@@ -40,7 +40,14 @@ const (
 	FindingUUBroken         = "uu-broken"           // a uuencoded file without a proper end
 	FindingTypeDiffers      = "type-differs"        // declared type and content disagree; Detail: both
 	FindingNameOdd          = "name-odd"            // a name with separators, control or direction characters
-	FindingTNEF             = "tnef"                // attachments wrapped by Outlook (winmail.dat): not opened here
+	FindingTNEF             = "tnef"                // attachments wrapped by Outlook (winmail.dat): opened
+	FindingTNEFBroken       = "tnef-broken"         // such a wrapping that is broken or cut off: what could be read is listed
+	FindingOutlookBroken    = "outlook-broken"      // an Outlook message (.msg) that is broken or cut off
+	FindingOutlookCut       = "outlook-cut"         // more attachments, recipients or properties in it than are read
+	FindingUnwrapLimit      = "unwrap-limit"        // wrapped too deep or too often: not opened
+	FindingSMIMEBroken      = "smime-broken"        // a mail inside a signature that is broken or cut off
+	FindingSignatureBroken  = "signature-broken"    // a signature beside the mail that is broken or cut off
+	FindingSignatureInvalid = "signature-invalid"   // changed after signing, or not signed by the certificate shown
 	FindingSMIMEEncrypted   = "smime-encrypted"     // unreadable without the key
 	FindingPGPEncrypted     = "pgp-encrypted"       // unreadable without the key
 	FindingNoContent        = "body-empty"          // neither text nor attachments
@@ -61,6 +68,7 @@ const (
 var partial = map[string]bool{
 	FindingHeaderCut: true, FindingBoundaryMissing: true, FindingLevelsLimit: true, FindingMessagesLimit: true, FindingPartsLimit: true,
 	FindingPartialMessage: true, FindingExternalBody: true, FindingBase64Truncated: true, FindingEncodingUnknown: true,
-	FindingUUBroken: true, FindingTNEF: true, FindingSMIMEEncrypted: true, FindingPGPEncrypted: true, FindingTextCut: true,
+	FindingUUBroken: true, FindingTNEFBroken: true, FindingOutlookBroken: true, FindingOutlookCut: true, FindingUnwrapLimit: true, FindingSMIMEBroken: true,
+	FindingSMIMEEncrypted: true, FindingPGPEncrypted: true, FindingTextCut: true,
 	FindingNoHeader: true,
 }

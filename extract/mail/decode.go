@@ -1,6 +1,10 @@
 package mail
 
-import "strings"
+import (
+	"strings"
+
+	"sekretariat/extract/cms"
+)
 
 // stage is one step of decoding: octets are pushed in and come out at the
 // function given when it was made. A stage never fails; it remembers what it
@@ -63,8 +67,25 @@ func newStage(encoding string, out func([]byte)) stage {
 		return &qpStage{out: out}
 	case "x-uuencode":
 		return &uuStage{out: out}
+	case stepCMS:
+		return &cmsStage{d: cms.NewDecoder(out)}
 	}
 	return identityStage{out}
+}
+
+// cmsStage takes the content out of signed data.
+type cmsStage struct {
+	d   *cms.Decoder
+	obj *cms.Object // after close
+}
+
+func (s *cmsStage) write(p []byte) { _, _ = s.d.Write(p) }
+func (s *cmsStage) close()         { s.obj = s.d.Close() }
+func (s *cmsStage) oddity() string {
+	if s.obj.Broken != "" {
+		return FindingSMIMEBroken
+	}
+	return ""
 }
 
 type identityStage struct{ out func([]byte) }

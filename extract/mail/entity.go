@@ -20,6 +20,7 @@ type entity struct {
 	flowed   bool
 	delsp    bool
 	protocol string // of multipart/signed and multipart/encrypted
+	micalg   string // of multipart/signed: digest algorithms
 	smime    string // smime-type
 	limit    string // finding that made it opaque, "" normally
 }
@@ -27,11 +28,16 @@ type entity struct {
 // frame is one open message or multipart.
 type frame struct {
 	message bool
+	wrapped bool   // no message of its own: the MIME entity that a signature wraps
 	sub     string // subtype of a multipart
 	report  string // report-type of a multipart/report
-	path    string
-	next    int // children so far
-	level   int // messages around it
+
+	protocol, micalg string // of a multipart/signed
+	seal             *seal  // digests its first part
+
+	path  string
+	next  int // children so far
+	level int // messages around it
 
 	boundary, alias string
 	prev, prevAlias int  // frames that had these boundaries before, -1 if none
@@ -58,6 +64,10 @@ func (s *scanner) beginHeader(e entity) {
 func (s *scanner) pushMessage(f frame) {
 	f.message, f.prev, f.prevAlias = true, -1, -1
 	s.stack = append(s.stack, f)
+	if f.wrapped {
+		s.beginHeader(entity{path: s.stack[len(s.stack)-1].childPath()})
+		return
+	}
 	s.beginHeader(entity{path: f.path, message: true})
 }
 
@@ -199,6 +209,7 @@ func (s *scanner) describe(e *entity, h *header) {
 	e.flowed = strings.EqualFold(p.token("format"), "flowed")
 	e.delsp = strings.EqualFold(p.token("delsp"), "yes")
 	e.protocol = strings.ToLower(p.token("protocol"))
+	e.micalg = cutString(strings.ToLower(p.token("micalg")), 100)
 	e.smime = strings.ToLower(p.token("smime-type"))
 	e.cid = messageID(bytes.Trim(h.get("content-id"), "<> \t"))
 }
@@ -240,6 +251,7 @@ func (s *scanner) openMultipart(e entity, h *header) {
 	}
 	f := frame{path: path, part: -1, prev: -1, prevAlias: -1, level: s.stack[len(s.stack)-1].level}
 	_, f.sub, _ = strings.Cut(e.ctype, "/")
+	f.protocol, f.micalg = e.protocol, e.micalg
 	if f.sub == "report" {
 		f.report = strings.ToLower(p.token("report-type"))
 		s.r.noteReport(f.level, f.report)
@@ -344,6 +356,7 @@ func (s *scanner) popTo(n int) {
 	for len(s.stack) > n {
 		i := len(s.stack) - 1
 		f := s.stack[i]
+		s.closeSeal(&f)
 		s.stack[i] = frame{}
 		s.stack = s.stack[:i]
 		s.r.work++

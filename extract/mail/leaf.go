@@ -93,6 +93,8 @@ func (s *scanner) openLeaf(e entity) {
 	case e.ctype == "message/delivery-status" || e.ctype == "message/disposition-notification" || e.ctype == "text/rfc822-headers" ||
 		e.ctype == "message/global-delivery-status" || e.ctype == "message/global-disposition-notification":
 		l.limit = keepReport
+	case l.detached():
+		l.limit = keepSignature
 	case textual(e.ctype):
 		l.limit = keepText
 		if e.disp != "attachment" && e.ctype == "text/plain" {
@@ -108,7 +110,7 @@ func (s *scanner) child(l *leaf, parent *frame) *scanner {
 	c.base = s.base + len(s.stack)
 	c.at = &place{offset: l.start, chain: l.ent.encoding}
 	if s.at != nil {
-		c.at = &place{offset: s.at.offset, chain: l.chain()}
+		c.at = &place{offset: s.at.offset, length: s.at.length, chain: l.chain()}
 	}
 	return c
 }
@@ -173,7 +175,7 @@ func (l *leaf) list() int {
 	e := &l.ent
 	l.part = l.s.r.addPart(sekretariat.Part{
 		Path: e.path, Name: e.name, Declared: e.ctype, ContentID: e.cid, Encoding: e.encoding, Fate: "listed",
-	})
+	}, l.s.level())
 	return l.part
 }
 
@@ -210,7 +212,7 @@ func (l *leaf) close() {
 // listed before its length was known.
 func (l *leaf) locate(p *sekretariat.Part) {
 	if l.s.at != nil {
-		p.Offset = l.s.at.offset
+		p.Offset, p.Length = l.s.at.offset, l.s.at.length
 		p.Encoding = l.s.at.chain + "/" + strconv.FormatInt(l.start, 10) + "+" + strconv.FormatInt(l.length, 10) + "/" + l.ent.encoding
 		return
 	}
@@ -246,9 +248,12 @@ func (l *leaf) settle(p *sekretariat.Part) {
 		p.Attachment = e.disp == "attachment"
 		return
 	}
-	if l.limit == keepText {
+	switch l.limit {
+	case keepText:
 		l.readText(p)
 		return
+	case keepSignature:
+		l.readSignature()
 	}
 	p.Attachment = !l.technical()
 	r.notePart(p, l.head, e)
@@ -313,7 +318,7 @@ func (l *leaf) splitUU() {
 				return
 			}
 			l.file = &uuFile{start: offset, sum: sha256.New()}
-			l.file.part = r.addPart(sekretariat.Part{Path: path, Name: cutString(decodeWords([]byte(name)), maxName), Fate: "listed", Attachment: true})
+			l.file.part = r.addPart(sekretariat.Part{Path: path, Name: cutString(decodeWords([]byte(name)), maxName), Fate: "listed", Attachment: true}, l.s.level())
 		},
 		data: func(p []byte) {
 			if f := l.file; f != nil {
@@ -343,7 +348,7 @@ func (l *leaf) endFile(offset int64, whole bool) {
 	} else {
 		p.Offset = l.start
 		if l.s.at != nil {
-			p.Offset = l.s.at.offset
+			p.Offset, p.Length = l.s.at.offset, l.s.at.length
 		}
 		p.Encoding = l.chain() + "/" + strconv.FormatInt(f.start, 10) + "+" + strconv.FormatInt(length, 10) + "/x-uuencode"
 	}
@@ -363,6 +368,14 @@ func (s *scanner) reserveOne(path string) bool {
 	}
 	s.startRest(path)
 	return false
+}
+
+// level is how many messages are open around the innermost one.
+func (s *scanner) level() int {
+	if n := len(s.stack); n > 0 {
+		return s.stack[n-1].level
+	}
+	return s.top.level
 }
 
 // startRest begins the opaque part behind the parts limit. Inside an encoded

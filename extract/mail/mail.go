@@ -14,11 +14,12 @@ import (
 	"io"
 
 	"sekretariat"
+	"sekretariat/extract/msg"
 )
 
 // Name is what a Reading of this package says in its field Reader. It changes
 // whenever the same message would be read differently.
-const Name = "mail-1"
+const Name = "mail-2"
 
 // Limits of structure. What lies beyond stays in the original and in an
 // opaque part.
@@ -36,6 +37,8 @@ type Options struct {
 	// sekretariat.MaxParts); 0 leaves them.
 	MaxText  int
 	MaxParts int
+	// Temp is the folder for anonymous temporary files, "" for the system's.
+	Temp string
 }
 
 func (o Options) limits() Options {
@@ -54,6 +57,30 @@ func (o Options) limits() Options {
 func Read(ctx context.Context, body sekretariat.Body, opts Options) (sekretariat.Reading, error) {
 	r, err := read(ctx, body, opts)
 	if err != nil {
+		return sekretariat.Reading{}, err
+	}
+	return r.finish(), nil
+}
+
+// ReadOutlook reads an Outlook message (.msg) the way Read reads a mail. A
+// file that is none, or a broken one, is a Reading that says so.
+func ReadOutlook(ctx context.Context, body sekretariat.Body, opts Options) (sekretariat.Reading, error) {
+	r := newReader(opts.limits())
+	r.out.Format = TypeOutlook
+	x := newExpander(ctx, r, body)
+	f, err := msg.Open(body, body.Size())
+	switch {
+	case errors.Is(err, msg.ErrFormat):
+		r.find(FindingOutlookBroken, "", err.Error())
+		r.out.Outcome = sekretariat.ReadUnreadable
+		return r.out, nil
+	case err != nil:
+		return sekretariat.Reading{}, fmt.Errorf("read Outlook message: %w", err)
+	}
+	if err := x.root(f); err != nil {
+		return sekretariat.Reading{}, fmt.Errorf("read Outlook message: %w", err)
+	}
+	if err := x.run(); err != nil {
 		return sekretariat.Reading{}, err
 	}
 	return r.finish(), nil
@@ -79,5 +106,8 @@ func read(ctx context.Context, body sekretariat.Body, opts Options) (*reader, er
 		}
 	}
 	s.close()
+	if err := newExpander(ctx, r, body).run(); err != nil {
+		return nil, err
+	}
 	return r, nil
 }

@@ -18,7 +18,7 @@ var extensions = map[string][]string{
 	"application/pdf": {".pdf"}, "image/jpeg": {".jpg", ".jpeg", ".jpe", ".jfif"}, "image/png": {".png"}, "image/tiff": {".tif", ".tiff"},
 	"image/gif": {".gif"}, "image/heic": {".heic", ".heif"}, "image/webp": {".webp"}, "image/bmp": {".bmp"},
 	"application/x-7z-compressed": {".7z"}, "application/vnd.rar": {".rar"},
-	"message/rfc822": {".eml", ".mht", ".mhtml"}, "application/rtf": {".rtf", ".doc"}, "application/ms-tnef": {".dat"},
+	"message/rfc822": {".eml", ".mht", ".mhtml"}, "application/rtf": {".rtf", ".doc"}, "application/ms-tnef": {".dat"}, TypeOutlook: {".msg"},
 	"application/vnd.openxmlformats-officedocument.wordprocessingml.document":   {".docx"},
 	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":         {".xlsx"},
 	"application/vnd.openxmlformats-officedocument.presentationml.presentation": {".pptx"},

@@ -2,18 +2,21 @@ package mail
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"sekretariat"
 )
 
-// notePart notes what kind of part asks for a finding or a signature.
+// notePart notes what kind of part asks for a finding.
 func (r *reader) notePart(p *sekretariat.Part, head []byte, e *entity) {
 	switch {
-	case p.Type == "application/ms-tnef" || p.Declared == "application/ms-tnef":
+	case p.Type == typeTNEF || p.Declared == typeTNEF:
 		r.find(FindingTNEF, p.Path, "")
-	case e.ctype == "application/pkcs7-mime" || e.ctype == "application/x-pkcs7-mime":
+	case e.ctype == typeCMS || e.ctype == "application/x-pkcs7-mime":
 		r.noteSMIME(p, head, e)
+	case p.Type == "application/pgp-encrypted" && p.Attachment:
+		r.find(FindingPGPEncrypted, p.Path, "")
 	}
 	if declared := e.ctype; differs(declared, p.Type) {
 		r.find(FindingTypeDiffers, p.Path, declared+" → "+p.Type)
@@ -26,23 +29,35 @@ var (
 	oidEnveloped = []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03")
 )
 
-// noteSMIME tells signed from encrypted S/MIME, by content first.
+// noteSMIME notes encrypted S/MIME, by content first. Signed mail is told by
+// its signature once it is opened.
 func (r *reader) noteSMIME(p *sekretariat.Part, head []byte, e *entity) {
 	head = head[:min(len(head), 40)]
 	enveloped := bytes.Contains(head, oidEnveloped) || e.smime == "enveloped-data" || e.smime == "authenveloped-data"
 	if enveloped && !bytes.Contains(head, oidSigned) {
 		r.find(FindingSMIMEEncrypted, p.Path, "")
-		return
-	}
-	if e.smime != "certs-only" {
-		r.sign(p.Path, "smime")
 	}
 }
 
 func (r *reader) sign(part, typ string) {
 	const most = 100
 	if len(r.out.Signatures) < most {
-		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: "unchecked"})
+		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: sekretariat.VerdictUnchecked})
+	}
+}
+
+// signed lists what the signatures of a part or a multipart say, in place of
+// what was listed of it before.
+func (r *reader) signed(path string, all []sekretariat.Signature) {
+	r.out.Signatures = slices.DeleteFunc(r.out.Signatures, func(s sekretariat.Signature) bool { return s.Part == path && s.Signer == nil })
+	const most = 100
+	for _, s := range all {
+		if len(r.out.Signatures) < most {
+			r.out.Signatures = append(r.out.Signatures, s)
+		}
+		if s.Verdict == sekretariat.VerdictBroken {
+			r.find(FindingSignatureInvalid, path, "")
+		}
 	}
 }
 

@@ -3,10 +3,12 @@ package mail
 import (
 	"bytes"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
 	"sekretariat"
+	"sekretariat/extract/tnef"
 )
 
 // OpenPart returns the decoded octets of one listed part, read again from the
@@ -18,15 +20,16 @@ import (
 // a uuencoded file in quoted-printable text) it is a path of encodings and
 // ranges from the outside in, "base64/120/quoted-printable/33+44/x-uuencode":
 // decode base64, drop 120 octets, decode quoted-printable, take 44 octets from
-// the 33rd, decode x-uuencode.
+// the 33rd, decode x-uuencode. Steps that begin with "@" unwrap what is no
+// transfer encoding: "@cms" takes the content out of an opaque signature,
+// "@tnef.2" the third attachment out of a winmail.dat, "@msg.0.text" the text
+// out of the first attachment, a message, of an Outlook message.
 func OpenPart(body sekretariat.Body, p sekretariat.Part) io.Reader {
 	steps := strings.Split(p.Encoding, "/")
 	var r io.Reader = io.NewSectionReader(body, p.Offset, p.Length)
 	for i, step := range steps {
 		if i%2 == 0 {
-			if !identityEncoding(step) {
-				r = newDecoder(r, step)
-			}
+			r = openStep(r, step)
 			continue
 		}
 		from, length, ranged := strings.Cut(step, "+")
@@ -34,6 +37,20 @@ func OpenPart(body sekretariat.Body, p sekretariat.Part) io.Reader {
 		if ranged {
 			r = io.LimitReader(r, atoi(length))
 		}
+	}
+	return r
+}
+
+// openStep returns what one step makes of r.
+func openStep(r io.Reader, step string) io.Reader {
+	kind, which, _ := strings.Cut(step, ".")
+	switch {
+	case kind == stepTNEF:
+		return tnef.Open(r, int(min(atoi(which), math.MaxInt32)))
+	case kind == stepMSG:
+		return &memberReader{r: r, which: which}
+	case step == stepCMS || !identityEncoding(step):
+		return newDecoder(r, step)
 	}
 	return r
 }
@@ -82,8 +99,22 @@ type dropReader struct {
 	drop int64
 }
 
+// The kinds of steps that unwrap. No declared transfer encoding can be one of
+// them: see normalEncoding.
+const (
+	stepCMS  = "@cms"
+	stepTNEF = "@tnef"
+	stepMSG  = "@msg"
+)
+
 // Read implements io.Reader.
 func (d *dropReader) Read(p []byte) (int, error) {
+	if s, ok := d.r.(io.Seeker); ok && d.drop > 0 {
+		if _, err := s.Seek(d.drop, io.SeekCurrent); err != nil {
+			return 0, err
+		}
+		d.drop = 0
+	}
 	if d.drop > 0 {
 		n, err := io.CopyN(io.Discard, d.r, d.drop)
 		d.drop -= n

@@ -23,6 +23,9 @@ type reader struct {
 	seen     map[sekretariat.Finding]bool // without details
 	reserved int                          // parts that a preamble may turn into
 	texts    int                          // octets of text kept
+	levels   []int                        // messages around each part
+	outlook  bool                         // the original is an Outlook message: its header is made here
+	class    string                       // what kind of machine wrote it, by its class there
 	root     header
 	report   report
 
@@ -58,8 +61,10 @@ func (r *reader) room() bool {
 	return len(r.out.Parts)+r.reserved < r.opts.MaxParts-1
 }
 
-func (r *reader) addPart(p sekretariat.Part) int {
+// addPart lists a part within level messages.
+func (r *reader) addPart(p sekretariat.Part, level int) int {
 	r.out.Parts = append(r.out.Parts, p)
+	r.levels = append(r.levels, level)
 	return len(r.out.Parts) - 1
 }
 
@@ -86,7 +91,15 @@ func (r *reader) messageHeader(f *frame, h *header) {
 	if f.part < 0 {
 		return
 	}
-	subject := cutString(headerText(h.get("subject")), maxHeaderText)
+	text, subject := summary(h)
+	p := &r.out.Parts[f.part]
+	p.Text = r.budget(text, p.Path)
+	f.subject = subject
+}
+
+// summary says who wrote a message within the letter, and about what.
+func summary(h *header) (text, subject string) {
+	subject = cutString(headerText(h.get("subject")), maxHeaderText)
 	var lines []string
 	const enough = 2048 // octets of a From field that names one person
 	from := h.get("from")
@@ -96,25 +109,39 @@ func (r *reader) messageHeader(f *frame, h *header) {
 	if subject != "" {
 		lines = append(lines, "Temat: "+subject)
 	}
-	p := &r.out.Parts[f.part]
-	p.Text = r.budget(strings.Join(lines, "\n"), p.Path)
-	f.subject = subject
+	return strings.Join(lines, "\n"), subject
 }
 
 // endMessage gives the text of a message that has ended to where it belongs.
 func (r *reader) endMessage(f *frame) {
 	if f.level == 0 {
-		r.out.Text = r.cutText(joined(f.pieces))
+		r.say(f.pieces)
 		return
 	}
-	for _, p := range f.pieces {
-		part := &r.out.Parts[p.part]
-		part.Text, part.Fate = p.text, "read"
-	}
+	r.readPieces(f.pieces)
 	if f.part >= 0 {
 		if p := &r.out.Parts[f.part]; p.Name == "" && f.subject != "" {
 			p.SafeName = safeName(f.subject, "message/rfc822", p.Path)
 		}
+	}
+}
+
+// readPieces gives the text of a message within the letter to its parts.
+func (r *reader) readPieces(pieces []piece) {
+	for _, p := range pieces {
+		part := &r.out.Parts[p.part]
+		part.Text, part.Fate = p.text, "read"
+	}
+}
+
+// say adds to the text of the letter.
+func (r *reader) say(pieces []piece) {
+	text := joined(pieces)
+	if r.out.Text != "" && text != "" {
+		text = r.out.Text + "\n\n" + text
+	}
+	if text != "" {
+		r.out.Text = r.cutText(text)
 	}
 }
 
@@ -137,7 +164,10 @@ func (r *reader) finish() sekretariat.Reading {
 	r.date(h)
 	r.ids(h)
 	out.Headers = selectHeaders(h)
-	if out.Auto = r.auto(h); out.Auto == AutoBounce || out.Auto == AutoDelay {
+	if out.Auto = r.auto(h); out.Auto == "" {
+		out.Auto = r.class
+	}
+	if out.Auto == AutoBounce || out.Auto == AutoDelay {
 		if len(r.report.recipients) == 0 || r.report.original == "" {
 			r.report.fromText(h, out.Text, out.Sender.Email)
 		}
@@ -157,7 +187,7 @@ func (r *reader) subject(h *header) {
 }
 
 func (r *reader) note8Bit(raw []byte) {
-	if beyondASCII(raw) {
+	if beyondASCII(raw) && !r.outlook {
 		r.find(FindingHeader8Bit, "", "")
 	}
 }

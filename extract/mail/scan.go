@@ -17,6 +17,7 @@ const (
 // they do not lie there as they are. See OpenPart.
 type place struct {
 	offset int64  // of the outermost encoded part in the original
+	length int64  // of that part, 0 while it is still being read
 	chain  string // encodings and ranges from the original to this stream
 }
 
@@ -51,6 +52,7 @@ type scanner struct {
 	bounds map[string]int // boundary → innermost frame that has it
 	guess  string         // an unknown delimiter in a preamble, perhaps the real one
 	taps   []*leaf        // open messages that are also parts, outermost first
+	seals  []*seal        // of open signed multiparts, outermost first
 	leaf   *leaf          // the body being read, nil outside
 	rest   *leaf          // everything beyond the parts limit
 }
@@ -131,6 +133,9 @@ func (s *scanner) deliver(p []byte) {
 	for _, t := range s.taps {
 		t.raw(p)
 	}
+	for _, t := range s.seals {
+		t.raw(p)
+	}
 	if s.leaf != nil {
 		s.leaf.raw(p)
 	}
@@ -148,6 +153,11 @@ func (s *scanner) flushPend() {
 	p := s.pend[:s.pendLen]
 	s.pendLen = 0
 	for _, t := range s.taps {
+		if t.start <= s.pendOff {
+			t.raw(p)
+		}
+	}
+	for _, t := range s.seals {
 		if t.start <= s.pendOff {
 			t.raw(p)
 		}
@@ -345,9 +355,10 @@ func (s *scanner) unbind(boundary string, prev int) {
 func (s *scanner) delimiter(idx int, closing bool, content, eol int) {
 	s.endEntity(idx == len(s.stack)-1)
 	s.popTo(idx + 1)
+	f := &s.stack[idx]
+	s.closeSeal(f)
 	s.take(content, eol)
 	s.lineStart = true
-	f := &s.stack[idx]
 	again := f.closed
 	f.seen = true
 	if closing {
@@ -363,6 +374,7 @@ func (s *scanner) delimiter(idx int, closing bool, content, eol int) {
 		s.r.find(FindingPartAfterEnd, f.path, "")
 	}
 	f.closed = false
+	s.openSeal(f)
 	s.beginHeader(entity{path: f.childPath(), digest: f.sub == "digest"})
 }
 

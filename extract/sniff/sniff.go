@@ -56,9 +56,15 @@ func Type(head []byte, name string) string {
 	if len(head) == 0 {
 		return "application/x-empty"
 	}
+	for _, find := range []func([]byte, string) string{zip, ole, der} {
+		if t := find(head, name); t != "" {
+			return t
+		}
+	}
 	// PDF readers accept the header anywhere in the first 1,024 octets
-	// (ISO 32000-1, annex H, implementation note 13).
-	if i := bytes.Index(head[:min(len(head), 1024)], []byte("%PDF-")); i >= 0 {
+	// (ISO 32000-1, annex H, implementation note 13); what holds other files
+	// may hold a PDF there.
+	if i := bytes.Index(head[:min(len(head), 1024)], []byte("%PDF-")); i == 0 || i > 0 && !holder(head) {
 		return "application/pdf"
 	}
 	for _, m := range magics {
@@ -66,16 +72,29 @@ func Type(head []byte, name string) string {
 			return m.typ
 		}
 	}
-	for _, find := range []func([]byte, string) string{iso, zip, ole, der} {
-		if t := find(head, name); t != "" {
-			return t
-		}
+	if t := iso(head); t != "" {
+		return t
 	}
 	return text(head)
 }
 
+// holders are the signatures of formats that hold other files as they are.
+var holders = []magic{
+	{0, "\x78\x9f\x3e\x22", ""}, {0, "7z\xbc\xaf\x27\x1c", ""}, {0, "Rar!\x1a\x07", ""}, {257, "ustar", ""}, {0, "From ", ""},
+}
+
+// holder tells whether a file may hold another one as it is.
+func holder(h []byte) bool {
+	for _, m := range holders {
+		if len(h) >= m.offset+len(m.bytes) && string(h[m.offset:m.offset+len(m.bytes)]) == m.bytes {
+			return true
+		}
+	}
+	return isMail(h)
+}
+
 // iso recognises ISO base media files by their brand: HEIC photos, MP4 films.
-func iso(h []byte, _ string) string {
+func iso(h []byte) string {
 	if len(h) < 12 || string(h[4:8]) != "ftyp" {
 		return ""
 	}

@@ -9,6 +9,10 @@ func TestTypeByContent(t *testing.T) {
 	for _, c := range []struct{ head, name, want string }{
 		{"%PDF-1.7\n", "faktura.exe", "application/pdf"},
 		{"\n\n%PDF-1.4", "", "application/pdf"},
+		{"\x78\x9f\x3e\x22\x01\x00......%PDF-1.4", "winmail.dat", "application/ms-tnef"},
+		{"PK\x03\x04" + strings.Repeat("\x00", 26) + "scan.pdf%PDF-1.4", "x.zip", "application/zip"},
+		{"0\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02......%PDF-1.4", "pismo.pdf.p7m", "application/pkcs7-mime"},
+		{"GIF89a....%PDF-1.4", "", "application/pdf"},
 		{"MZ\x90\x00", "faktura.pdf", "application/x-msdownload"},
 		{"\x89PNG\r\n\x1a\n....", "", "image/png"},
 		{"\xff\xd8\xff\xe1", "IMG.HEIC", "image/jpeg"},
