@@ -286,6 +286,11 @@ func (c *Centre) accounts() []*Account {
 // there are several, and looks at the files of the secrets.
 func (in *Installation) collectWarnings() {
 	for _, c := range in.Profiles {
+		for _, e := range c.EDelivery {
+			if e.Callback != "" && !e.Off && in.Listen.Callbacks == "" {
+				in.Warnings = append(in.Warnings, fmt.Sprintf("Skrzynka e-Doręczeń „%s” ma adres powiadomień (callback), ale listen.callbacks jest wyłączone: powiadomienia nie dotrą, skrzynka jest sprawdzana co %s.", e.ID, e.Poll))
+			}
+		}
 		for _, w := range append(slices.Clone(c.Warnings), c.secretWarnings()...) {
 			if len(in.Profiles) > 1 {
 				w = c.Name + ": " + w

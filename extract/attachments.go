@@ -10,6 +10,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/extract/archive"
+	"sekretariat/extract/edoreczenia"
 	"sekretariat/extract/epuapdoc"
 	"sekretariat/extract/mail"
 	"sekretariat/extract/pdf"
@@ -87,8 +88,11 @@ func (d Direct) attachments(ctx context.Context, in Input, r sekretariat.Reading
 
 // openTop decodes a part of the letter itself, by the reader that listed it.
 func openTop(reader string, body sekretariat.Body, p sekretariat.Part) io.Reader {
-	if strings.HasPrefix(reader, "epuap-") {
+	switch {
+	case strings.HasPrefix(reader, "epuap-"):
 		return epuapdoc.OpenPart(body, p)
+	case reader == edoreczenia.Name:
+		return edoreczenia.OpenPart(body, p)
 	}
 	return mail.OpenPart(body, p)
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"sekretariat"
 	"sekretariat/extract/charset"
+	"sekretariat/extract/edoreczenia"
 	"sekretariat/extract/epuapdoc"
 	"sekretariat/extract/html"
 	"sekretariat/extract/mail"
@@ -54,7 +56,11 @@ func (d Direct) Read(ctx context.Context, in Input) (sekretariat.Reading, error)
 	if r.Subject == "" && in.Kind != sekretariat.KindMail {
 		r.Subject = firstLine(r.Text)
 	}
-	r.CaseNumbers = polish.CaseNumbers(r.Subject + "\n" + r.Text)
+	for _, n := range polish.CaseNumbers(r.Subject + "\n" + r.Text) {
+		if !slices.Contains(r.CaseNumbers, n) {
+			r.CaseNumbers = append(r.CaseNumbers, n)
+		}
+	}
 	return r, nil
 }
 
@@ -76,6 +82,12 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 	case in.Kind == sekretariat.KindEPUAP || typ == "application/xml":
 		// XML from a box: emergency downloads, old exports, forms of other systems.
 		r, err := epuapdoc.Read(ctx, in.Body, epuapdoc.Options{Source: in.Source, Trust: d.Trust, At: in.At})
+		if err != nil {
+			return r, err
+		}
+		return d.attachments(ctx, in, r)
+	case typ == edoreczenia.MediaType:
+		r, err := edoreczenia.Read(ctx, in.Body, edoreczenia.Options{Source: in.Source, Trust: d.Trust, At: in.At})
 		if err != nil {
 			return r, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -13,8 +14,10 @@ import (
 	"sekretariat/desk/api"
 	"sekretariat/ingest"
 	"sekretariat/ingest/dropbox"
+	"sekretariat/ingest/edelivery"
 	"sekretariat/ingest/email"
 	"sekretariat/ingest/epuap"
+	"sekretariat/ledger"
 )
 
 // channelsOf makes the channels of a centre that are switched on.
@@ -47,6 +50,19 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		}
 		out = append(out, ch)
 	}
+	for _, e := range c.cfg.EDelivery {
+		if e.Off {
+			continue
+		}
+		ch, err := edelivery.New(edelivery.Options{
+			Centre: c.cfg.ID, Account: e, Receiver: s.receiver, Cursors: s.ledger, Known: announced(c.log), Clock: sekretariat.SystemClock,
+			Logger: log, MaxSize: s.cfg.Limits.Delivery,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("e-Doręczenia mailbox %s: %w", e.ID, err)
+		}
+		out = append(out, ch)
+	}
 	for _, b := range c.cfg.Boxes {
 		if b.Off || b.Folder == "" {
 			continue
@@ -60,6 +76,46 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		out = append(out, ch)
 	}
 	return out, nil
+}
+
+// announced asks the ledger of a centre whether a submission is there.
+func announced(log ledger.Log) func(context.Context, sekretariat.SubmissionID) (bool, error) {
+	return func(ctx context.Context, id sekretariat.SubmissionID) (bool, error) {
+		_, err := log.Last(ctx, ledger.Intake, string(id))
+		if errors.Is(err, ledger.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+}
+
+// calledBack is a channel whose platform calls it.
+type calledBack interface {
+	// Callback returns the path below which calls come in, "" for none, and
+	// what answers there.
+	Callback() (path string, h http.Handler)
+}
+
+// callbacks are the calls of the platforms that this process takes; nil when
+// no channel has any.
+func (s *service) callbacks() http.Handler {
+	var mux *http.ServeMux
+	for _, ch := range s.channels {
+		c, ok := ch.(calledBack)
+		if !ok {
+			continue
+		}
+		if path, h := c.Callback(); path != "" {
+			if mux == nil {
+				mux = http.NewServeMux()
+			}
+			mux.Handle(path, h)
+		}
+	}
+	if mux == nil {
+		return nil
+	}
+	return mux
 }
 
 // secretText loads a secret as text; files end with a line end that nobody

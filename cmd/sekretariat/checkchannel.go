@@ -13,6 +13,7 @@ import (
 	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/ingest"
+	"sekretariat/ingest/edelivery"
 	"sekretariat/ingest/epuap"
 )
 
@@ -88,6 +89,11 @@ func checkables(cfg *configs.Installation, c *configs.Centre) []candidate {
 	for _, e := range c.EPUAP {
 		out = append(out, candidate{e.Account, func() (ingest.Checkable, error) {
 			return epuap.New(epuap.Options{Centre: c.ID, Account: e, Receiver: closedReceiver{}, Clock: sekretariat.SystemClock, Logger: zerolog.Nop()})
+		}})
+	}
+	for _, e := range c.EDelivery {
+		out = append(out, candidate{e.Account, func() (ingest.Checkable, error) {
+			return edelivery.New(edelivery.Options{Centre: c.ID, Account: e, Receiver: closedReceiver{}, Cursors: noCursors{}, Clock: sekretariat.SystemClock, Logger: zerolog.Nop()})
 		}})
 	}
 	return out

@@ -375,7 +375,15 @@ func (s *service) listen(ctx context.Context, g *errgroup.Group) error {
 			return err
 		}
 	}
-	if !s.roles.ingest || !s.hasUploads() {
+	if !s.roles.ingest {
+		return nil
+	}
+	if h := s.callbacks(); h != nil {
+		if err := s.serveHTTP(ctx, g, "callbacks", s.cfg.Listen.Callbacks, h, 30*time.Second); err != nil {
+			return err
+		}
+	}
+	if !s.hasUploads() {
 		return nil
 	}
 	h, err := dropbox.NewUpload(dropbox.UploadOptions{
