@@ -98,13 +98,16 @@ func (d *document) checkInstallation(in *Installation) {
 	if len(in.Centres) == 0 {
 		d.wrong(path{"centres"}, "no centre: name at least one profile")
 	}
-	for key, v := range map[string]string{"desk": in.Listen.Desk, "scanners": in.Listen.Scanners, "callbacks": in.Listen.Callbacks} {
+	for key, v := range map[string]string{"desk": in.Listen.Desk, "scanners": in.Listen.Scanners, "callbacks": in.Listen.Callbacks, "health": in.Listen.Health} {
 		if v != "" {
 			d.hostPort(path{"listen", key}, v)
 		}
 	}
 	if in.Listen.Desk != "" && in.Listen.Desk == in.Listen.Scanners {
 		d.wrong(path{"listen", "scanners"}, "desk and scanners cannot share the address %s", in.Listen.Desk)
+	}
+	if h := in.Listen.Health; h != "" && (h == in.Listen.Desk || h == in.Listen.Scanners || h == in.Listen.Callbacks) {
+		d.wrong(path{"listen", "health"}, "health needs an address of its own, %s is taken", h)
 	}
 	if c := in.Listen.Callbacks; c != "" && (c == in.Listen.Desk || c == in.Listen.Scanners) {
 		d.wrong(path{"listen", "callbacks"}, "callbacks need an address of their own: it is open to the platforms, %s is not", c)

@@ -77,6 +77,10 @@ type Listen struct {
 	// Callbacks takes calls of the platforms (ePUAP PUSH, e-Doręczenia); without
 	// it there are none.
 	Callbacks string `yaml:"callbacks"`
+	// Health answers /healthz and /readyz and nothing else, in every role: for
+	// container engines. The desk listener answers them too; without it there
+	// is none.
+	Health string `yaml:"health"`
 }
 
 // Limits bound whatever comes from outside. Sizes are octets.

@@ -18,7 +18,7 @@ func (in *Installation) setDefaults() {
 	setDefault(&in.Data, "data")
 	setDefault(&in.Listen.Desk, "127.0.0.1:8300")
 	setDefault(&in.Listen.Scanners, "127.0.0.1:8301")
-	for _, l := range []*string{&in.Listen.Desk, &in.Listen.Scanners, &in.Listen.Callbacks} {
+	for _, l := range []*string{&in.Listen.Desk, &in.Listen.Scanners, &in.Listen.Callbacks, &in.Listen.Health} {
 		if *l == Off {
 			*l = ""
 		}
