@@ -38,6 +38,7 @@ var commands = []command{
 	{"secret set", "MAILBOX --config FILE", "try and set a mailbox's password, from the terminal or standard input, without a restart", secretCommand},
 	{"queue list|next|watch", "--department X [--exec CMD] [--ack]", "look at or consume a department's queue", queueCommand},
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
+	{"user add|password|disable|enable|list", "LOGIN --name N --role R [--department X,…]", "accounts of the page; the password comes from the terminal or standard input", userCommand},
 	{"inspect", "FILE … [--json] [--trust FILE]", "show what is read in a mail, letter or scan, without registering it", inspect},
 	{"verify", "[--deep] [--json]", "check every promise against ledger and objects", verifyCommand},
 	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},

@@ -373,7 +373,11 @@ func (s *service) listen(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	if s.roles.desk {
-		if err := s.serveHTTP(ctx, g, "desk", s.cfg.Listen.Desk, s.deskHandler(), 30*time.Second); err != nil {
+		h, err := s.deskHandler(ctx, g)
+		if err != nil {
+			return err
+		}
+		if err := s.serveHTTP(ctx, g, "desk", s.cfg.Listen.Desk, h, 30*time.Second); err != nil {
 			return err
 		}
 	}
@@ -429,15 +433,4 @@ func (s *service) serveHTTP(ctx context.Context, g *errgroup.Group, name, addr s
 		return nil
 	})
 	return nil
-}
-
-func (s *service) deskHandler() http.Handler {
-	mux := http.NewServeMux()
-	centres := map[sekretariat.CentreID]api.Centre{}
-	for _, c := range s.centres {
-		centres[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain, Print: c.cfg.Print}
-	}
-	mux.Handle("/api/v1/", api.New(api.Options{Centres: centres, Tokens: s.tokens, Parts: s.parts, Health: s.channelStates, Clock: sekretariat.SystemClock, Logger: s.log}))
-	mux.Handle("/", s.healthHandler())
-	return mux
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sekretariat"
+	"sekretariat/desk/audit"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/storage"
@@ -39,6 +40,10 @@ type Centre struct {
 type Options struct {
 	Centres map[sekretariat.CentreID]Centre
 	Tokens  *Tokens
+	// Session, if not nil, tells who asks without a token: somebody who is
+	// signed in on the page. Such a session may look, not command: commands of
+	// people go through the page.
+	Session func(*http.Request) (sekretariat.CentreID, sekretariat.Principal, bool)
 	// Parts opens what only a child process may open: members of archives.
 	Parts Parts
 	// Health tells how the channels of a centre are doing; nil: not told.
@@ -101,11 +106,7 @@ func (a *api) with(action string, h func(context.Context, call) error) http.Hand
 }
 
 func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (call, error) {
-	plain, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		return call{}, ErrToken
-	}
-	centre, tok, err := a.Tokens.Check(r.Context(), strings.TrimSpace(plain))
+	centre, who, err := a.who(r)
 	if err != nil {
 		return call{}, err
 	}
@@ -117,20 +118,30 @@ func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (call, error)
 	if err != nil {
 		return call{}, pipeline.ErrNotFound
 	}
-	return call{w: w, r: r, centre: centre, c: c, who: tok.Principal(centre), id: id}, nil
+	return call{w: w, r: r, centre: centre, c: c, who: who, id: id}, nil
 }
 
-// audit never fails a request; a lost line is counted and logged.
-func (a *api) audit(ctx context.Context, c call, action string, allowed bool) {
-	at := a.Clock()
-	e, err := sekretariat.NewEvent(sekretariat.EventAccess, c.centre, "api", string(c.id), int(at.UnixNano()&0x7fffffff), at,
-		sekretariat.AccessData{Principal: c.who.ID, Action: action, Letter: c.id, Allowed: allowed})
-	if err == nil {
-		_, err = c.c.Log.Append(context.WithoutCancel(ctx), ledger.Audit, ledger.Record{Subject: "access", LastSeq: ledger.AnySeq, Event: e})
+// who finds out who asks: the bearer of a token, or a person on the page.
+func (a *api) who(r *http.Request) (sekretariat.CentreID, sekretariat.Principal, error) {
+	plain, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		if a.Session != nil && r.Method == http.MethodGet {
+			if centre, who, ok := a.Session(r); ok {
+				return centre, who, nil
+			}
+		}
+		return "", sekretariat.Principal{}, ErrToken
 	}
+	centre, tok, err := a.Tokens.Check(r.Context(), strings.TrimSpace(plain))
 	if err != nil {
-		a.Logger.Error().Err(err).Str("action", action).Msg("an access could not be written to the audit trail")
+		return "", sekretariat.Principal{}, err
 	}
+	return centre, tok.Principal(centre), nil
+}
+
+func (a *api) audit(ctx context.Context, c call, action string, allowed bool) {
+	audit.Trail{Centre: c.centre, Log: c.c.Log, Clock: a.Clock, Logger: a.Logger, Role: "api"}.Access(ctx,
+		sekretariat.AccessData{Principal: c.who.ID, Action: action, Letter: c.id, Allowed: allowed})
 }
 
 // fail answers with a JSON error. Nothing of what was asked for is repeated.

@@ -38,7 +38,8 @@ type Row struct {
 	Closed     bool
 	Cancelled  bool
 	Revision   int
-	Failed     int // steps that failed for good
+	Failed     int                   // steps that failed for good
+	Reading    sekretariat.ObjectRef // zero: not read yet
 
 	Received, Sorted, Registered, Read, Routed, Queued time.Time // zero = not yet
 }
@@ -305,7 +306,7 @@ func scanRow(rs *sql.Rows) (Row, place, error) {
 		Letter: l.ID, Series: l.Series, Kind: l.Arrived.Kind, Door: l.Arrived.Door, Account: l.Arrived.Account, Box: l.Arrived.Box,
 		Status: l.Status, Reason: l.Reason, Of: l.Of, Parent: l.Parent,
 		Department: l.Department, Urgency: l.Decision.Urgency, Rule: l.Decision.Rule,
-		Closed: l.Closed, Cancelled: l.Cancelled, Revision: l.Revision, Failed: len(l.Failures),
+		Closed: l.Closed, Cancelled: l.Cancelled, Revision: l.Revision, Failed: len(l.Failures), Reading: l.Reading,
 		Received: l.Arrived.Received, Sorted: timeOf(sorted), Registered: l.Registered, Read: timeOf(read), Routed: l.Routed, Queued: timeOf(queued),
 	}, at, nil
 }

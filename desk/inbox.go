@@ -1,0 +1,91 @@
+package desk
+
+import (
+	"context"
+	"slices"
+
+	"sekretariat"
+	"sekretariat/pipeline"
+	"sekretariat/register/index"
+)
+
+// inboxData is the sekretariat's page.
+type inboxData struct {
+	Counts  index.Counts
+	Waiting *list
+	Parked  *list
+	Other   int      // letters that others have and that are not done
+	Trouble []string // channels that take nothing in, in words for the clerk (rule P10)
+}
+
+// inbox shows what waits for the sekretariat: undecided letters, the most
+// dangerous first, and what was put aside.
+func (d *Desk) inbox(ctx context.Context, v visit) error {
+	if !v.who.Register {
+		for _, dep := range v.who.Departments {
+			v.r.SetPathValue("department", string(dep))
+			return d.department(ctx, v)
+		}
+		return d.state(ctx, v)
+	}
+	counts, err := v.c.Index.Counts(ctx, v.who)
+	if err != nil {
+		return err
+	}
+	waiting, err := d.queue(ctx, v, sekretariat.Sekretariat)
+	if err != nil {
+		return err
+	}
+	waiting.ID, waiting.Heading, waiting.Empty, waiting.Path = "decyzje", "Czekają na decyzję", "Nic nie czeka na decyzję.", "/"
+	rows, next, err := v.c.Index.Parked(ctx, v.who, index.Page{Limit: pageRows, After: v.r.URL.Query().Get("odlozone")})
+	if err != nil {
+		return err
+	}
+	parked := &list{ID: "odlozone", Heading: "Odłożone", Empty: "Nic nie jest odłożone.", Path: "/", Rows: d.rows(ctx, v.c, rows), Next: next}
+	data := inboxData{Counts: counts, Waiting: waiting, Parked: parked}
+	for dep, n := range counts.Open {
+		if dep != sekretariat.Sekretariat {
+			data.Other += n
+		}
+	}
+	health, err := d.o.Health(ctx, v.c.Config.ID)
+	if err != nil {
+		return err
+	}
+	for _, ch := range health.Channels {
+		if !ch.OK && ch.Message != "" {
+			data.Trouble = append(data.Trouble, ch.Message)
+		}
+	}
+	return d.answerList(v, "skrzynka", "Sekretariat", data, waiting, parked)
+}
+
+func (d *Desk) queue(ctx context.Context, v visit, dep sekretariat.DepartmentID) (*list, error) {
+	rows, next, err := v.c.Index.Queue(ctx, v.who, dep, index.Page{Limit: pageRows, After: v.r.URL.Query().Get("od")})
+	if err != nil {
+		return nil, err
+	}
+	return &list{Rows: d.rows(ctx, v.c, rows), Next: next}, nil
+}
+
+// departmentData is the page of one department.
+type departmentData struct {
+	ID    sekretariat.DepartmentID
+	Name  string
+	Queue *list
+}
+
+// department shows a department's own queue to those who belong to it.
+func (d *Desk) department(ctx context.Context, v visit) error {
+	id := sekretariat.DepartmentID(v.r.PathValue("department"))
+	if !slices.Contains(v.who.Departments, id) {
+		return pipeline.ErrNotFound
+	}
+	q, err := d.queue(ctx, v, id)
+	if err != nil {
+		return err
+	}
+	q.ID, q.Heading, q.Empty, q.Path = "kolejka", "Do załatwienia", "Kolejka jest pusta.", "/dzial/"+string(id)
+	data := departmentData{ID: id, Name: departmentName(v.c.Config, id), Queue: q}
+	return d.answerList(v, "dzial", data.Name, data, q)
+}

@@ -1,0 +1,124 @@
+package desk
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"sekretariat"
+	"sekretariat/extract"
+	"sekretariat/register/index"
+)
+
+// words are what templates say in Polish.
+var words = template.FuncMap{
+	"dzien":   day,
+	"godzina": clockTime,
+	"kanal":   channelWord,
+	"stan":    statusWord,
+	"odlozone": func(r sekretariat.ParkReason) string {
+		return wordOr(parkWords, string(r), "odłożone")
+	},
+	"pilnosc":   urgencyWord,
+	"zdarzenie": stepWord,
+	"ustalenie": findingWord,
+	"rozmiar":   sizeWord,
+	"mask":      func(v sekretariat.View) bool { return v == sekretariat.Masked },
+	"pilne":     func(u sekretariat.Urgency) bool { return u == sekretariat.Urgent || u == sekretariat.Danger },
+	"plus":      func(a, b int) int { return a + b },
+}
+
+func day(t time.Time) string {
+	if t.IsZero() {
+		return "—"
+	}
+	return t.In(sekretariat.Warsaw()).Format("02.01.2006")
+}
+
+func clockTime(t time.Time) string {
+	if t.IsZero() {
+		return "—"
+	}
+	return t.In(sekretariat.Warsaw()).Format("02.01.2006 15:04")
+}
+
+func wordOr(m map[string]string, key, other string) string {
+	if w, ok := m[key]; ok {
+		return w
+	}
+	return other
+}
+
+var channelWords = map[string]string{
+	"mail": "e-mail", "epuap": "ePUAP", "edelivery": "e-Doręczenia", "box": "skrzynka, skan", "manual": "wpisane ręcznie",
+}
+
+func channelWord(k sekretariat.Kind) string { return wordOr(channelWords, string(k), string(k)) }
+
+var statusWords = map[string]string{
+	"parked": "odłożone", "sorted": "czeka na numer", "registered": "zarejestrowane, czeka na odczytanie", "read": "odczytane, czeka na decyzję",
+	"routed": "w kolejce działu", "taken": "przyjęte", "done": "załatwione",
+}
+
+func statusWord(s sekretariat.Status) string { return wordOr(statusWords, string(s), string(s)) }
+
+// parkWords say why an item is aside. A reason without a word of its own is
+// shown as "odłożone"; the clerk opens it and sees.
+var parkWords = map[string]string{
+	"test": "wiadomość próbna platformy", "duplicate": "drugi raz to samo pismo", "oversize": "zbyt duże, czeka u źródła",
+	"refused": "nie dało się pobrać, czeka u źródła", "auto-reply": "automatyczna odpowiedź", "bounce": "zwrot poczty",
+	"list": "lista mailingowa", "junk": "spam", "own": "nasze własne powiadomienie",
+}
+
+func urgencyWord(u sekretariat.Urgency) string {
+	switch u {
+	case sekretariat.Danger:
+		return "zagrożenie"
+	case sekretariat.Urgent:
+		return "pilne"
+	}
+	return ""
+}
+
+var stepWords = map[sekretariat.EventType]string{
+	sekretariat.EventArrived: "wpłynęło", sekretariat.EventSorted: "rozdzielono", sekretariat.EventReleased: "uznano za pismo",
+	sekretariat.EventSplit: "wydzielono pisma", sekretariat.EventCancelled: "anulowano wpis", sekretariat.EventRegistered: "zarejestrowano",
+	sekretariat.EventRead: "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
+	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu",
+	sekretariat.EventWithdrawn: "wycofano z działu", sekretariat.EventAccess: "otwierano",
+}
+
+func stepWord(s index.Step) string {
+	if w, ok := stepWords[s.Type]; ok {
+		return w
+	}
+	return strings.TrimSuffix(string(s.Type), ".v1")
+}
+
+// findingWords are the findings that a clerk should know of, in their words.
+var findingWords = map[string]string{
+	extract.FindingNoReader: "tego rodzaju pliku nie odczytujemy; oryginał jest zachowany",
+	extract.FindingPicture:  "obraz bez tekstu, czeka na rozpoznanie",
+	extract.FindingEmpty:    "pusty plik",
+	extract.FindingKilled:   "odczytanie trwało zbyt długo; oryginał jest zachowany",
+	"encrypted":             "zaszyfrowane, potrzebne hasło",
+	"pages-no-text":         "niektóre strony są bez tekstu",
+	"text-cut":              "tekst jest skrócony; całość jest w oryginale",
+	"stored-object-damaged": "zapisany plik jest uszkodzony — powiadom administratora",
+	"destroyed":             "treść została zniszczona",
+	"pdf-broken":            "uszkodzony plik PDF",
+}
+
+// findingWord is empty for findings that mean nothing to a clerk.
+func findingWord(f sekretariat.Finding) string { return findingWords[f.Code] }
+
+func sizeWord(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%d kB", (n+512)>>10)
+	}
+	return strings.Replace(fmt.Sprintf("%.1f MB", float64(n)/(1<<20)), ".", ",", 1)
+}
