@@ -262,8 +262,12 @@ func WaitUntil(t testing.TB, limit time.Duration, what string, ok func() bool) {
 }
 
 // Run runs a command of the program to its end.
-func (w *World) Run(args ...string) (stdout, stderr string, code int) {
+func (w *World) Run(args ...string) (stdout, stderr string, code int) { return w.RunInput("", args...) }
+
+// RunInput runs a command that reads input.
+func (w *World) RunInput(input string, args ...string) (stdout, stderr string, code int) {
 	cmd := exec.Command(w.bin, args...)
+	cmd.Stdin = strings.NewReader(input)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
