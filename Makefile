@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Debian packages that reading and the tests need.
 PACKAGES_RUN  := poppler-utils dovecot-imapd
-PACKAGES_TEST := $(PACKAGES_RUN) libxml2-utils xmlsec1 isync openssl clamav-daemon 7zip tnef
+PACKAGES_TEST := $(PACKAGES_RUN) chromium libxml2-utils xmlsec1 isync openssl clamav-daemon 7zip tnef
 
 .PHONY: all build demo test crash bench check generate fuzz setup-run setup-test clean
 
@@ -29,6 +29,7 @@ test: setup-test build ## all tests, with the race detector, and a short crash t
 	$(GO) test -race -timeout 20m ./...
 	cd storage/s3/versity && $(GO) test -race -timeout 10m ./...
 	cd test/compose && $(GO) test -count=1 ./...
+	cd test/page && $(GO) test -count=1 -timeout 10m ./...
 	CRASH_MAILS=400 CRASH_EPUAP=20 CRASH_FILES=20 CRASH_KILLS=10 $(GO) test -count=1 -timeout 15m ./test/crash
 
 crash: setup-test build ## the long crash test: 5,000 mails, 200 ePUAP letters, 200 files, 50 kills
