@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
-	"sekretariat/pipeline"
 )
 
 // startIdle is how long a started service may settle before its memory is read.
@@ -38,9 +36,13 @@ func benchStart(ctx context.Context, c *cli, o benchFlags, messages [][]byte) er
 		dir = d
 		defer os.RemoveAll(d)
 	}
-	if _, err := os.Stat(filepath.Join(dir, demoProfile)); err != nil {
+	full := filepath.Join(dir, "full") // says that the folder has its letters
+	if _, err := os.Stat(full); err != nil {
 		if err := fillFolder(ctx, dir, o.count, messages); err != nil {
 			return err
+		}
+		if err := os.WriteFile(full, nil, 0o600); err != nil {
+			return fmt.Errorf("folder to fill: %w", err)
 		}
 	}
 	var ready, memory []float64
@@ -55,13 +57,13 @@ func benchStart(ctx context.Context, c *cli, o benchFlags, messages [][]byte) er
 	return nil
 }
 
-// fillFolder registers n letters through the whole service, doors aside.
+// fillFolder registers n letters through the whole service, doors aside. Begun
+// again after a kill, it goes on where it was.
 func fillFolder(ctx context.Context, dir string, n int, messages [][]byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("folder to fill: %w", err)
 	}
-	profile := filepath.Join(dir, demoProfile)
-	cfg, err := demoConfig(profile, dir)
+	cfg, err := demoConfig(filepath.Join(dir, demoProfile), dir)
 	if err != nil {
 		return err
 	}
@@ -73,13 +75,6 @@ func fillFolder(ctx context.Context, dir string, n int, messages [][]byte) error
 	if err != nil {
 		return errors.Join(err, h.close())
 	}
-	var queued atomic.Int64
-	all := make(chan struct{})
-	s.watch = func(st pipeline.Step) {
-		if st.Type == sekretariat.EventQueued && queued.Add(1) == int64(n) {
-			close(all)
-		}
-	}
 	running, halt := context.WithCancel(ctx)
 	defer halt()
 	g, running := errgroup.WithContext(running)
@@ -89,20 +84,32 @@ func fillFolder(ctx context.Context, dir string, n int, messages [][]byte) error
 		if err := takeMany(running, s, n, messages); err != nil {
 			return err
 		}
-		select {
-		case <-all:
-		case <-running.Done():
-		}
-		return nil
+		return allQueued(running, s, n)
 	})
-	err = g.Wait()
-	if got := queued.Load(); err == nil && got < int64(n) {
-		err = fmt.Errorf("only %d of %d letters were queued", got, n)
+	return errors.Join(g.Wait(), s.close())
+}
+
+// allQueued waits until n letters are in queues.
+func allQueued(ctx context.Context, s *service, n int) error {
+	centre := s.centres[0].cfg.ID
+	for {
+		c, err := s.indexes[centre].Counts(ctx, commandLine(centre))
+		if err != nil {
+			return err
+		}
+		queued := 0
+		for _, q := range c.Queues {
+			queued += q
+		}
+		if queued >= n {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("only %d of %d letters were queued: %w", queued, n, ctx.Err())
+		case <-time.After(time.Second):
+		}
 	}
-	if err = errors.Join(err, s.close()); err != nil {
-		return errors.Join(err, os.Remove(profile))
-	}
-	return nil
 }
 
 // demoConfig writes the demo's profile; its accounts are off.

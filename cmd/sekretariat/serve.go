@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -96,23 +95,6 @@ type service struct {
 	ready     func() // called once the listeners are up
 
 	idempotencyKey []byte // of the upload door's marks
-}
-
-// memoryLimit is where the collector begins to work hard. Under backlog the
-// staging log's waiting objects (maxPending) and what NATS keeps are about a
-// hundred MiB; less room above them doubles the cost of a letter.
-const memoryLimit = 224 << 20
-
-// tuneMemory lets garbage grow while there is little of it: under backlog the
-// collector then costs a third, and the limit keeps the process small. What the
-// operator sets by GOGC and GOMEMLIMIT stands.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
 }
 
 func newService(h *house, r roles) (*service, error) {
@@ -241,6 +223,7 @@ func (s *service) work(ctx context.Context) error {
 			g.Go(func() error { return s.follow(run, c) })
 		}
 	}
+	g.Go(func() error { keepRoom(run); return nil })
 	for _, ch := range s.channels {
 		g.Go(func() error { return s.runChannel(run, ch) })
 	}
