@@ -27,7 +27,9 @@ const (
 	DoorLMTP      Door = "lmtp" // a mail server handed it over
 	DoorSMTP      Door = "smtp"
 	DoorEPUAPPull Door = "epuap-pull"
-	DoorUAAPI     Door = "ua-api" // e-Doręczenia, User Agent API
+	DoorEPUAPPush Door = "epuap-push" // the platform called us
+	DoorEPUAPFile Door = "epuap-file" // emergency download, through a box
+	DoorUAAPI     Door = "ua-api"     // e-Doręczenia, User Agent API
 	DoorFolder    Door = "folder"
 	DoorHTTP      Door = "http"
 )

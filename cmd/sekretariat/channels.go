@@ -39,7 +39,7 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		out = append(out, ch)
 	}
 	for _, e := range c.cfg.EPUAP {
-		if e.Off {
+		if e.Off || e.URL == "" { // without url the platform calls us, see callbacks.go
 			continue
 		}
 		ch, err := epuap.New(epuap.Options{
@@ -94,28 +94,6 @@ type calledBack interface {
 	// Callback returns the path below which calls come in, "" for none, and
 	// what answers there.
 	Callback() (path string, h http.Handler)
-}
-
-// callbacks are the calls of the platforms that this process takes; nil when
-// no channel has any.
-func (s *service) callbacks() http.Handler {
-	var mux *http.ServeMux
-	for _, ch := range s.channels {
-		c, ok := ch.(calledBack)
-		if !ok {
-			continue
-		}
-		if path, h := c.Callback(); path != "" {
-			if mux == nil {
-				mux = http.NewServeMux()
-			}
-			mux.Handle(path, h)
-		}
-	}
-	if mux == nil {
-		return nil
-	}
-	return mux
 }
 
 // secretText loads a secret as text; files end with a line end that nobody

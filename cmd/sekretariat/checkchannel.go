@@ -87,6 +87,9 @@ func checkables(cfg *configs.Installation, c *configs.Centre) []candidate {
 		}
 	}
 	for _, e := range c.EPUAP {
+		if e.URL == "" && e.Push {
+			continue // the platform calls us: there is nothing to try from here
+		}
 		out = append(out, candidate{e.Account, func() (ingest.Checkable, error) {
 			return epuap.New(epuap.Options{Centre: c.ID, Account: e, Receiver: closedReceiver{}, Clock: sekretariat.SystemClock, Logger: zerolog.Nop()})
 		}})

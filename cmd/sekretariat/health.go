@@ -149,7 +149,7 @@ func runningAccounts(c *configs.Centre) []runningAccount {
 		add(m.Account, sekretariat.KindMail, m.Pulled())
 	}
 	for _, e := range c.EPUAP {
-		add(e.Account, sekretariat.KindEPUAP, true)
+		add(e.Account, sekretariat.KindEPUAP, e.URL != "")
 	}
 	for _, b := range c.Boxes {
 		add(b.Account, sekretariat.KindBox, b.Folder != "")

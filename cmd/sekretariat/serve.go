@@ -367,10 +367,8 @@ func (s *service) listen(ctx context.Context, g *errgroup.Group) error {
 	if !s.roles.ingest {
 		return nil
 	}
-	if h := s.callbacks(); h != nil {
-		if err := s.serveHTTP(ctx, g, "callbacks", s.cfg.Listen.Callbacks, h, 30*time.Second); err != nil {
-			return err
-		}
+	if err := s.listenCallbacks(ctx, g); err != nil {
+		return err
 	}
 	if !s.hasUploads() {
 		return nil

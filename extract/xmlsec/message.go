@@ -21,6 +21,7 @@ type Security struct {
 	Timestamp   bool              // the wsu:Timestamp is signed
 	Created     time.Time         // of the Timestamp, zero if there is none
 	Expires     time.Time
+	Header      *Node // the SOAP Header, nil without one; signed only as far as references say
 	Weak        bool  // SHA-1 is used somewhere
 	Err         error // ErrUnsigned, ErrDigest, ErrSignature, ErrStructure, …
 }
@@ -80,6 +81,7 @@ func (m *message) envelope() error {
 		if m.head, err = b.node(t, m.root); err != nil {
 			return err
 		}
+		m.sec.Header = m.head
 		if t, err = m.element(); err != nil {
 			return err
 		}

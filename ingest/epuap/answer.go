@@ -83,6 +83,7 @@ func parse(r io.Reader, limit int64) (*answer, error) {
 
 type parser struct {
 	a    *answer
+	call bool     // of the platform to us: see push.go
 	path []string // local names below the Body's element
 	root bool     // inside the Body's element
 	text []byte   // of the field that is open
@@ -111,16 +112,23 @@ func (p *parser) start(t *xmlsec.Token) error {
 			return errAnswer
 		}
 		fault := t.Name.Space == xmlsec.SpaceSOAP && t.Name.Local == "Fault"
-		if t.Name.Space != spaceObjects && !fault {
+		if t.Name.Space != spaceObjects && !fault && !p.call {
 			return errAnswer
 		}
 		p.root, p.a.element = true, t.Name.Local
+		if p.call && t.Name.Local == elementDocument {
+			p.path = append(p.path, "dokument")
+		}
 		if fault {
 			p.a.fault = &soapFault{}
 		}
 		return nil
 	}
-	p.path = append(p.path, t.Name.Local)
+	name := t.Name.Local
+	if p.call { // a wrapper writes the names of the schema's global elements
+		name = lowerFirst(name)
+	}
+	p.path = append(p.path, name)
 	path := strings.Join(p.path, ".")
 	if p.leaf != "" {
 		return errAnswer // a field with elements inside
@@ -226,8 +234,8 @@ func printable(s string) string {
 	return s[:min(len(s), 60)]
 }
 
-// document returns the decoded octets of dokument/zawartosc of an answer that
-// parse accepted.
+// document returns the decoded octets of zawartosc of a message that parse
+// accepted: of an answer of the pull service, or of a call of the platform.
 func document(r io.Reader, limit int64) (io.Reader, error) {
 	s, err := xmlsec.NewScanner(r, xmlsec.Limits{Octets: limit, Depth: maxDepth, Nodes: 100_000})
 	if err != nil {
@@ -247,7 +255,7 @@ func document(r io.Reader, limit int64) (io.Reader, error) {
 			open = open[:len(open)-1]
 		case xmlsec.Element:
 			open = append(open, t.Name.Local)
-			if len(open) == 5 && open[1] == "Body" && strings.Join(open[3:], ".") == pathContent {
+			if open[len(open)-1] == "zawartosc" && (len(open) == 5 && lowerFirst(open[3]) == "dokument" || len(open) == 4 && open[2] == elementDocument) && open[1] == "Body" {
 				return xmlsec.NewBase64Reader(s.TextReader()), nil
 			}
 		}
@@ -272,4 +280,12 @@ func documentID(extra string) string {
 		return true
 	})
 	return id[:min(len(id), maxField)]
+}
+
+// lowerFirst writes the names of global elements as their local twins are.
+func lowerFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
 }

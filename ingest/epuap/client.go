@@ -59,6 +59,8 @@ type reply struct {
 	spool *spool
 	date  string // HTTP Date
 	cut   bool   // longer than the limit: only its beginning is there
+
+	inline bool // the spool holds the document itself, see callParser
 }
 
 func (r *reply) close() {

@@ -25,7 +25,7 @@ const (
 )
 
 // note completes a note with what a clerk needs to find the letter.
-func (c *Channel) note(text string, r *reply) string {
+func (c *link) note(text string, r *reply) string {
 	var b strings.Builder
 	b.WriteString(text)
 	for _, line := range [][2]string{
@@ -42,12 +42,12 @@ func (c *Channel) note(text string, r *reply) string {
 // identity are the fields that make a letter the same letter, whatever way it
 // comes (design §6): box, digest of the document, time of sending, platform's
 // id.
-func (c *Channel) identity(r *reply, digest sekretariat.Digest) []string {
+func (c *link) identity(r *reply, digest sekretariat.Digest) []string {
 	return []string{c.o.Account.Address, string(digest), instant(r.fields["dataNadania"]), documentID(r.fields[pathExtra])}
 }
 
 // key names the letter at the head of the queue within this process.
-func (c *Channel) key(r *reply) string {
+func (c *link) key(r *reply) string {
 	digest := hexDigest(r.content.sha256)
 	if r.cut || r.content.bad != nil {
 		digest = "" // of a piece only
@@ -56,7 +56,7 @@ func (c *Channel) key(r *reply) string {
 }
 
 // delivery says of a letter what the platform said of it.
-func (c *Channel) delivery(r *reply) sekretariat.Delivery {
+func (c *link) delivery(r *reply) sekretariat.Delivery {
 	a := c.o.Account
 	d := sekretariat.Delivery{
 		Centre: c.o.Centre, Kind: sekretariat.KindEPUAP, Door: sekretariat.DoorEPUAPPull, Account: a.ID,
@@ -80,7 +80,7 @@ func (c *Channel) delivery(r *reply) sekretariat.Delivery {
 }
 
 // source lists everything that the answer said beside the document.
-func (c *Channel) source(r *reply) map[string]string {
+func (c *link) source(r *reply) map[string]string {
 	s := map[string]string{}
 	for path, value := range r.fields {
 		if value == "" || strings.HasPrefix(path, "status.") {

@@ -235,7 +235,7 @@ func (c *link) signer() (*xmlsec.Signer, error) {
 	if err != nil {
 		return nil, trouble(codeCertificate, err)
 	}
-	c.status.certificate(s.Certificate.NotAfter)
+	c.status.certificate(s.Certificate.NotBefore, s.Certificate.NotAfter)
 	return s, nil
 }
 

@@ -21,8 +21,9 @@ type status struct {
 	code     code
 	since    time.Time // of the present trouble
 	held     int       // letters that wait, -1 = not known
-	expires  time.Time // our certificate
-	doubtful bool      // answers are not signed as they should be, and we go on
+	begins   time.Time // our certificate
+	expires  time.Time
+	doubtful bool // answers are not signed as they should be, and we go on
 	offset   time.Duration
 	started  bool
 }
@@ -54,10 +55,10 @@ func (s *status) waiting(n int) {
 	s.held = n
 }
 
-func (s *status) certificate(expires time.Time) {
+func (s *status) certificate(begins, expires time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expires = expires
+	s.begins, s.expires = begins, expires
 }
 
 func (s *status) doubt(yes bool) {
@@ -80,12 +81,13 @@ func (s *status) report() ingest.Health {
 	h := ingest.Health{OK: true, Code: string(codeOK), Waiting: s.held}
 	if !s.expires.IsZero() {
 		h.Figures = map[string]float64{ingest.FigureCertificate: float64(s.expires.Unix())}
+		h.Expires = []ingest.Expiry{ingest.NewExpiry("certificate", s.begins, s.expires, now)}
 	}
 	switch {
 	case !s.started:
 		h.Code, h.Message, h.Waiting = string(codeStarting), "Program łączy się ze skrzynką ePUAP.", -1
 	case s.code != codeOK:
-		h.OK, h.Code, h.Message = false, string(s.code), s.sentence(now)
+		h.OK, h.Code, h.Message, h.Since = false, string(s.code), s.sentence(now), s.since
 	case !s.expires.IsZero() && now.After(s.expires):
 		h.OK, h.Code = false, string(codeCertificate)
 		h.Message = "Certyfikat systemu do ePUAP stracił ważność " + day(s.expires) + ". Pisma są jeszcze pobierane, ale platforma może przestać odpowiadać. Administrator musi wgrać nowy certyfikat na ePUAP i w programie."

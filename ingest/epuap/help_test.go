@@ -1,6 +1,7 @@
 package epuap
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -17,6 +18,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
+	"sekretariat/extract/xmlsec"
 	"sekretariat/ingest"
 	"sekretariat/ingest/epuap/epuaptest"
 )
@@ -285,3 +287,8 @@ func (h *house) complete(t testing.TB, want ...string) {
 }
 
 var errStore = errors.New("store is away")
+
+// readSecurity reads how a message is signed.
+func readSecurity(msg []byte) (xmlsec.Security, error) {
+	return xmlsec.ReadMessage(bytes.NewReader(msg), xmlsec.Limits{}, nil)
+}

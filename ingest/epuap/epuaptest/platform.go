@@ -113,6 +113,7 @@ type Document struct {
 	User     string
 	Sender   Sender
 	Base64   string // sent instead of Content as it is: for damaged letters
+	Inline   bool   // pushed as XML in the message, not as a file
 }
 
 // Sender is danePodmiotu.
