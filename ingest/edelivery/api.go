@@ -51,6 +51,16 @@ type page struct {
 	Warning         string                `json:"warning"`
 }
 
+// distinct counts the messages of a page. A page that shows some twice is
+// shorter than it looks, and the next one begins earlier.
+func (p page) distinct() int {
+	ids := map[string]bool{}
+	for _, m := range p.Messages {
+		ids[m.Metadata.MessageID] = true
+	}
+	return len(ids)
+}
+
 // list asks for one page of a folder, newest first.
 func (c *Channel) list(ctx context.Context, label string, offset int, from time.Time) (page, error) {
 	q := url.Values{

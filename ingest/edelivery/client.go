@@ -252,10 +252,15 @@ func watch(ctx context.Context, silence time.Duration) (_ context.Context, alive
 
 var errSilence = errors.New("the provider does not answer")
 
-// cause names silence as the reason if it was.
+// cause names silence as the reason if it was, and says nothing but that when
+// the work was called off: the HTTP client would give the reason for that as
+// its error, which is another message's.
 func cause(ctx context.Context, err error) error {
-	if errors.Is(context.Cause(ctx), errSilence) {
+	switch {
+	case errors.Is(context.Cause(ctx), errSilence):
 		return errSilence
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
 	return err
 }

@@ -22,6 +22,7 @@ type letter struct {
 	sent      *edoreczenia.Metadata
 	lenient   bool // wrong octets came often enough: take them as they are
 	bare      bool // the archive could not be had often enough: go without
+	again     bool // not the first try: what is refused now is refused
 }
 
 // files streams the container. The goroutine that fetches ends with the
@@ -129,7 +130,7 @@ func (c *Channel) writeEvidences(ctx context.Context, l *letter, w *edoreczenia.
 	for _, e := range l.evidences {
 		entry := edoreczenia.Entry{Role: edoreczenia.RoleEvidence, ID: e.ID, Type: e.EvidenceType(), Name: evidenceName(e)}
 		body, err := c.evidence(ctx, l.message.Metadata, e)
-		if err := c.optional(w, l, entry, body, err); err != nil {
+		if err := c.optional(ctx, w, l, entry, body, err); err != nil {
 			return err
 		}
 	}
@@ -154,13 +155,13 @@ func (c *Channel) writeArchives(ctx context.Context, l *letter, w *edoreczenia.W
 	}
 	if on(c.o.Account.Archive) {
 		body, err := c.archive(ctx, l.id)
-		if err := c.optional(w, l, edoreczenia.Entry{Role: edoreczenia.RoleArchive, ID: l.id, Name: "archive.zip", Type: "application/zip"}, body, err); err != nil {
+		if err := c.optional(ctx, w, l, edoreczenia.Entry{Role: edoreczenia.RoleArchive, ID: l.id, Name: "archive.zip", Type: "application/zip"}, body, err); err != nil {
 			return err
 		}
 	}
 	if c.o.Account.Technical {
 		body, err := c.technical(ctx, l.id)
-		if err := c.optional(w, l, edoreczenia.Entry{Role: edoreczenia.RoleTechnical, ID: l.id, Name: "technical.zip", Type: "application/zip"}, body, err); err != nil {
+		if err := c.optional(ctx, w, l, edoreczenia.Entry{Role: edoreczenia.RoleTechnical, ID: l.id, Name: "technical.zip", Type: "application/zip"}, body, err); err != nil {
 			return err
 		}
 	}
@@ -170,9 +171,13 @@ func (c *Channel) writeArchives(ctx context.Context, l *letter, w *edoreczenia.W
 // optional adds what a letter can do without: what the provider refuses to
 // hand over, or fails to often enough, is noted as missing. A file that breaks
 // off in the middle is never kept: the whole container is fetched again.
-func (c *Channel) optional(w *edoreczenia.Writer, l *letter, e edoreczenia.Entry, body io.ReadCloser, err error) error {
+func (c *Channel) optional(ctx context.Context, w *edoreczenia.Writer, l *letter, e edoreczenia.Entry, body io.ReadCloser, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // called off: that is no answer of the provider
+	}
 	if err != nil {
-		if status := statusOf(err); codeOf(err) == codeMessage && (lasting(err) || l.bare) {
+		refused := lasting(err) && (l.again || e.Role != edoreczenia.RoleEvidence)
+		if status := statusOf(err); refused || codeOf(err) == codeMessage && l.bare {
 			why := "no-answer"
 			if status != 0 {
 				why = fmt.Sprintf("http-%d", status)

@@ -120,7 +120,7 @@ func (s *status) warnings(now time.Time, h *ingest.Health, unmoved bool) {
 	case s.hook:
 		say("webhook", "Operator e-Doręczeń nie przyjął adresu do powiadomień. Program sprawdza skrzynkę sam; zawiadom administratora (uprawnienie write_settings).")
 	case s.offset.Abs() > assertionBack:
-		say("clock", fmt.Sprintf("Zegar komputera różni się od zegara e-Doręczeń o %d min. Zawiadom administratora.", int(s.offset.Abs().Minutes())))
+		say("clock", fmt.Sprintf("Zegar komputera różni się od zegara e-Doręczeń o %d min. Zawiadom administratora.", int(s.offset.Abs().Round(time.Minute).Minutes())))
 	}
 }
 

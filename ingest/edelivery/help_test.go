@@ -180,6 +180,7 @@ type office struct {
 	options Options
 	memory  *memory
 	drawer  *drawer
+	forgive bool // requests against the contract are meant
 }
 
 func newOffice(t testing.TB, o edeliverytest.Options) *office {
@@ -207,6 +208,9 @@ func newOffice(t testing.TB, o edeliverytest.Options) *office {
 	}
 	t.Cleanup(func() {
 		s.Close()
+		if f.forgive {
+			return
+		}
 		for _, w := range p.Wrong() {
 			t.Errorf("against the contract: %s", w)
 		}
@@ -268,4 +272,22 @@ func rounds(t testing.TB, c *Channel, what string, ok func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Fatalf("not reached: %s; the channel says %+v", what, c.Health())
+}
+
+func contextFor(t testing.TB) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}
+
+// waitFor waits until something that runs beside the test is so.
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatalf("not reached: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
 }

@@ -47,7 +47,7 @@ func (c *Channel) scan(ctx context.Context, label string, from time.Time) (more,
 		if err := found.page(ctx, p); err != nil {
 			return false, false, err
 		}
-		offset += len(p.Messages)
+		offset += p.distinct()
 		if len(p.Messages) == 0 || found.over || len(found.items) >= maxNew || p.Total != nil && offset >= *p.Total {
 			break
 		}

@@ -55,7 +55,7 @@ func (c *Channel) lookSent(ctx context.Context, now time.Time) error {
 				items = append(items, it)
 			}
 		}
-		offset += len(p.Messages)
+		offset += p.distinct()
 		if len(p.Messages) == 0 || p.Total != nil && offset >= *p.Total {
 			break
 		}
@@ -85,7 +85,7 @@ func (c *Channel) prepareProof(ctx context.Context, it item) (*letter, error) {
 	}
 	l := &letter{kind: edoreczenia.KindProof, id: it.id, class: it.class, message: m, raw: raw, sent: &m.Metadata}
 	c.recall(it, l)
-	if l.evidences, err = c.evidences(ctx, it.id); err != nil && !lasting(err) {
+	if l.evidences, err = c.evidences(ctx, it.id); err != nil && !(lasting(err) && l.again) {
 		return nil, err
 	}
 	if len(l.evidences) == 0 && c.young(m.Metadata) {

@@ -99,7 +99,7 @@ func (c *Channel) prepare(ctx context.Context, it item) (*letter, error) {
 		l.kind, l.class = edoreczenia.KindProof, edoreczenia.ClassEvidence
 	}
 	c.recall(it, l)
-	if l.evidences, err = c.evidences(ctx, it.id); err != nil && !lasting(err) {
+	if l.evidences, err = c.evidences(ctx, it.id); err != nil && !(lasting(err) && l.again) {
 		return nil, err
 	}
 	if l.sent, err = c.related(ctx, m.Metadata); err != nil && !l.bare && !lasting(err) {
@@ -116,7 +116,7 @@ func (c *Channel) recall(it item, l *letter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if t := c.items[it.key()]; t != nil {
-		l.lenient, l.bare = t.wrong >= 2, t.tries >= c.tune.patience
+		l.lenient, l.bare, l.again = t.wrong >= 2, t.tries >= c.tune.patience, t.tries > 0
 	}
 }
 

@@ -265,6 +265,9 @@ func (c claims) rights(address string) []string {
 		if strings.HasPrefix(p.Name, "ADE.AE:") && p.Name != "ADE."+address && !strings.HasPrefix(p.Name, "ADE."+address+".") {
 			continue // of another mailbox
 		}
+		if out == nil {
+			out = []string{}
+		}
 		for _, s := range p.Scopes {
 			if !slices.Contains(out, s) {
 				out = append(out, s)

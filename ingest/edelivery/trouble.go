@@ -106,7 +106,7 @@ func about(err error) error {
 // asking again soon does not change.
 func lasting(err error) bool {
 	s := statusOf(err)
-	return s >= 400 && s < 500
+	return codeOf(err) == codeMessage && s >= 400 && s < 500
 }
 
 // trouble is one message that could not be taken yet.

@@ -18,6 +18,7 @@ const maxBody = 1 << 20
 
 // ServeHTTP answers as the provider's servers do.
 func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", p.o.Clock().UTC().Format(http.TimeFormat))
 	if r.URL.Path == pathToken {
 		if p.misbehave(w, r, p.fault("token")) {
 			return
