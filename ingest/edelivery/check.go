@@ -56,7 +56,7 @@ func (c *Channel) checkCertificate() ingest.Check {
 		k.Text = "Stracił ważność " + day(end) + ". Dodaj nowy w uprawnieniach skrzynki (systemy zewnętrzne) i w programie."
 	case now.Before(pair.Leaf.NotBefore):
 		k.Text = "Będzie ważny dopiero od " + day(pair.Leaf.NotBefore) + ". Sprawdź też zegar komputera."
-	case now.Add(certificateWarning).After(end):
+	case ingest.NewExpiry("certificate", pair.Leaf.NotBefore, end, now).Stage > 0:
 		k.Verdict, k.Text = ingest.CheckDoubt, "Straci ważność "+day(end)+". Przygotuj nowy."
 	default:
 		k.Verdict, k.Text = ingest.CheckGood, "Ważny do "+day(end)+"."

@@ -1,6 +1,7 @@
 package edelivery
 
 import (
+	"crypto/x509"
 	"fmt"
 	"sync"
 	"time"
@@ -8,10 +9,6 @@ import (
 	"sekretariat"
 	"sekretariat/ingest"
 )
-
-// certificateWarning is how long before the end of our certificate the sentence
-// changes (rule P10).
-const certificateWarning = 60 * 24 * time.Hour
 
 // The shares of the capacity from which the mailbox is nearly full, and full.
 const (
@@ -35,7 +32,8 @@ type status struct {
 	code     code
 	since    time.Time // of the present trouble
 	started  bool
-	expires  time.Time // our certificate
+	begins   time.Time // our certificate
+	expires  time.Time
 	tokenEnd time.Time
 	scopes   []string // of the token, nil if it does not say
 	offset   time.Duration
@@ -56,7 +54,9 @@ func (s *status) set(c code) {
 	s.code, s.started = c, true
 }
 
-func (s *status) certificate(expires time.Time) { s.change(func() { s.expires = expires }) }
+func (s *status) certificate(c *x509.Certificate) {
+	s.change(func() { s.begins, s.expires = c.NotBefore, c.NotAfter })
+}
 
 func (s *status) token(end time.Time, scopes []string) {
 	s.change(func() { s.tokenEnd, s.scopes = end, scopes })
@@ -83,12 +83,15 @@ func (s *status) report(troubled, told int, unmoved bool) ingest.Health {
 	defer s.mu.Unlock()
 	h := ingest.Health{OK: true, Code: string(codeOK), Waiting: troubled + s.coming, Figures: s.figures(troubled)}
 	now := s.clock()
+	if !s.expires.IsZero() {
+		h.Expires = []ingest.Expiry{ingest.NewExpiry("certificate", s.begins, s.expires, now)}
+	}
 	switch {
 	case !s.started:
 		h.Code, h.Message, h.Waiting = string(codeStarting), "Program łączy się ze skrzynką e-Doręczeń.", -1
 	case s.code != codeOK:
 		h.OK, h.Code, h.Message = false, string(s.code), s.sentence(now)
-		h.Waiting = -1
+		h.Waiting, h.Since = -1, s.since
 	case told > 0:
 		h.OK, h.Code = false, string(codeMessage)
 		h.Message = fmt.Sprintf("Wiadomości w skrzynce e-Doręczeń, których nie można pobrać: %d. Pozostałe są pobierane. Zobacz odłożone i otwórz te wiadomości na portalu e-Doręczeń.", told)
@@ -113,8 +116,8 @@ func (s *status) warnings(now time.Time, h *ingest.Health, unmoved bool) {
 		say("full", fmt.Sprintf("Skrzynka e-Doręczeń jest pełna (%.0f%%). Nowe wiadomości mogą nie wchodzić. Administrator skrzynki musi usunąć stare wiadomości na portalu.", 100*s.capacity))
 	case s.capacity >= nearlyFull || s.warned:
 		say("full", "Skrzynka e-Doręczeń jest prawie pełna. Administrator skrzynki powinien usunąć stare wiadomości na portalu.")
-	case !s.expires.IsZero() && now.Add(certificateWarning).After(s.expires):
-		say(codeCertificate, fmt.Sprintf("Certyfikat systemu do e-Doręczeń straci ważność %s (za %d dni). Administrator musi wcześniej dodać nowy w uprawnieniach skrzynki i w programie.", day(s.expires), int(s.expires.Sub(now).Hours()/24)))
+	case len(h.Expires) > 0 && h.Expires[0].Stage > 0:
+		say(codeCertificate, fmt.Sprintf("Certyfikat systemu do e-Doręczeń straci ważność %s (za %d dni). Administrator musi wcześniej dodać nowy w uprawnieniach skrzynki i w programie.", day(s.expires), h.Expires[0].Days(now)))
 	case unmoved:
 		say(codeConfirm, "Pobranych wiadomości nie można przenieść lub usunąć w skrzynce e-Doręczeń. Są przyjęte; zawiadom administratora (uprawnienie write_messages, ustawienia done i move_path).")
 	case s.hook:

@@ -170,7 +170,7 @@ func (c *Channel) keys() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, failed(codeCertificate, fmt.Errorf("certificate and key of the external system: %w", err))
 	}
-	c.status.certificate(pair.Leaf.NotAfter)
+	c.status.certificate(pair.Leaf)
 	return pair, nil
 }
 
