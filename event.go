@@ -128,6 +128,9 @@ type SortedLetter struct {
 	Parent LetterID   `json:"parent,omitempty"` // the letter this was split from
 	Range  string     `json:"range,omitempty"`  // what of the submission it covers: "pages:3-5", "" for all
 	Closed bool       `json:"closed,omitempty"`
+
+	Until  *time.Time `json:"until,omitempty"`  // with ParkHold: when it registers itself
+	Thread *Thread    `json:"thread,omitempty"` // of a parked mail; a registered one has it in ReadData
 }
 
 // SortedData is the outcome of sorting one submission. The first one stored
@@ -181,6 +184,8 @@ type ReadData struct {
 	// Decided is how many decisions there were before the reading: 0, unless
 	// the letter waited too long or a person was quicker.
 	Decided int `json:"decided,omitempty"`
+
+	Thread *Thread `json:"thread,omitempty"` // of a mail
 }
 
 // ScannedData is what the virus scanner says of a letter. It never holds a

@@ -46,6 +46,9 @@ type Letter struct {
 	Failures   []FailedData
 	Scan       *Scan                  // what the virus scanner said, nil = not yet
 	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
+	Hold       time.Time              // parked with ParkHold: when it registers itself
+	Junk       *Confirmation          // parked: a person said that it is no letter
+	Ack        *Acknowledgement       // nil = none was thought of
 }
 
 // State is the present state of one submission: all its letters, by part.
@@ -67,11 +70,7 @@ func (s *State) Apply(e Event) error {
 	case EventSorted:
 		err = s.sorted(e)
 	case EventReleased:
-		err = fold(s, e, func(d ReleasedData) LetterID { return d.Letter }, func(l *Letter, d ReleasedData) {
-			if l.Status == StatusParked {
-				l.Status, l.Reason = StatusSorted, ""
-			}
-		})
+		err = fold(s, e, func(d ReleasedData) LetterID { return d.Letter }, func(l *Letter, _ ReleasedData) { l.release() })
 	case EventSplit:
 		err = s.split(e)
 	case EventCancelled:
@@ -93,7 +92,17 @@ func (s *State) Apply(e Event) error {
 	case EventTaken, EventDone:
 		err = fold(s, e, func(d HandlingData) LetterID { return d.Letter }, func(l *Letter, d HandlingData) { l.handled(e.Type, d) })
 	case EventFailed:
-		err = fold(s, e, func(d FailedData) LetterID { return d.Letter }, func(l *Letter, d FailedData) { l.Failures = append(l.Failures, d) })
+		err = fold(s, e, func(d FailedData) LetterID { return d.Letter }, func(l *Letter, d FailedData) { l.fail(d) })
+	case EventParked:
+		err = fold(s, e, func(d ParkedData) LetterID { return d.Letter }, func(l *Letter, d ParkedData) { l.parked(d) })
+	case EventJunkConfirmed:
+		err = fold(s, e, func(d JunkConfirmedData) LetterID { return d.Letter }, func(l *Letter, d JunkConfirmedData) {
+			if l.Status == StatusParked && l.Junk == nil {
+				l.Junk = &Confirmation{By: d.By, At: e.Time}
+			}
+		})
+	case EventAckPlanned, EventAckSuppressed, EventAckSending, EventAckSent, EventAckFailed, EventAckBounced:
+		err = s.acknowledged(e)
 	}
 	if err == nil {
 		s.Applied++
@@ -137,6 +146,9 @@ func (s *State) add(centre CentreID, a ArrivedData, sl SortedLetter) {
 	}
 	if sl.Action == ActionPark {
 		l.Status, l.Reason = StatusParked, sl.Reason
+		if sl.Until != nil {
+			l.Hold = *sl.Until
+		}
 	}
 	s.Letters[sl.Part] = l
 }
