@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -22,7 +24,8 @@ const keySize = 32 // AES-256
 // OfficeKeys are the keys that wrap the submissions' data keys. The first one
 // wraps new data keys; the others still unwrap old ones.
 type OfficeKeys struct {
-	keys []officeKey
+	keys   []officeKey
+	oldest []byte // the last one of the file
 }
 
 type officeKey struct {
@@ -123,7 +126,20 @@ func (o *OfficeKeys) add(line string) error {
 		return err
 	}
 	o.keys = append(o.keys, officeKey{f[0], aead})
+	o.oldest = key
 	return nil
+}
+
+// Derive returns 32 octets for another purpose than wrapping keys (HKDF,
+// RFC 5869): keyed digests that every process of the installation must compute
+// alike, for years. It comes from the oldest key of the file, which stays when
+// a new one is put before it.
+func (o *OfficeKeys) Derive(purpose string) ([]byte, error) {
+	b, err := hkdf.Key(sha256.New, o.oldest, nil, "sekretariat/"+purpose, keySize)
+	if err != nil {
+		return nil, fmt.Errorf("derive key for %s: %w", purpose, err)
+	}
+	return b, nil
 }
 
 func (o *OfficeKeys) find(id string) cipher.AEAD {
