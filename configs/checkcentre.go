@@ -48,6 +48,8 @@ func (d *document) checkCentre(c *Centre) {
 	}
 	d.checkContacts(c, n)
 	d.checkAccounts(c, n)
+	d.checkParking(c, n)
+	d.checkAcknowledgement(c, n)
 	d.checkLabels(c, n)
 	d.checkRules(c, n)
 	d.checkLegalEffect(c)

@@ -38,6 +38,9 @@ func (d *document) checkMailbox(at path, m Mailbox) {
 		d.wrong(at.with("junk"), "the folder %q is in \"folders\" as well", m.Junk)
 	}
 	d.checkDeletion(at, m)
+	for k, h := range m.SpamHeaders {
+		d.checkSpamHeader(at.with("spam_headers", k), h)
+	}
 	if m.OAuth != nil {
 		d.checkOAuth(at.with("oauth"), m)
 	}

@@ -12,7 +12,7 @@ import (
 	"sekretariat"
 )
 
-//go:generate go run ./gendoc -source configs.go -target ../docs/configuration.md
+//go:generate go run ./gendoc -source configs.go,outgoing.go -target ../docs/configuration.md
 
 // Installation is one running sekretariat: one machine or one role of many.
 type Installation struct {
@@ -136,6 +136,7 @@ type Centre struct {
 	EPUAP       []EPUAP       `yaml:"epuap"`        // skrytki of ePUAP
 	EDelivery   []EDelivery   `yaml:"edelivery"`    // mailboxes of e-Doręczenia
 	Boxes       []Box         `yaml:"boxes"`        // drop boxes
+	Parking     Parking       `yaml:"parking"`      // mail that is set aside before it gets a number
 	Labels      map[string]To `yaml:"labels"`       // router label → where it goes
 	Authorities []Authority   `yaml:"authorities"`  // bodies that matters are passed on to
 	Rules       []Rule        `yaml:"rules"`        // routing rules of the centre, beside the built-in sets
@@ -144,6 +145,8 @@ type Centre struct {
 	// socket of ClamAV's clamd, unix:/path or host:port; off = parts are handed
 	// out unscanned; default unix:/run/clamav/clamd.ctl, as Debian has it
 	VirusScan string `yaml:"virus_scan"`
+	// the answer "potwierdzenie wpływu" to mail; off unless it has "on: true"
+	Acknowledgement Acknowledgement `yaml:"acknowledgement"`
 
 	Unknown []UnknownValue `yaml:"unknown"` // what the office has not given yet
 	Notes   string         `yaml:"notes"`   // free text for the people who run it
@@ -268,6 +271,9 @@ type Mailbox struct {
 	Poll            time.Duration `yaml:"poll"`  // how often to look beside IDLE; default 60s
 	Idle            *bool         `yaml:"idle"`  // use IDLE; default true
 	Since           string        `yaml:"since"` // mail that arrived before this day is left alone
+	// SpamHeaders are the header fields by which the office's own filter says that a mail is spam; any one is enough.
+	// Without any no mail is spam: a field that somebody else wrote proves nothing.
+	SpamHeaders []SpamHeader `yaml:"spam_headers"`
 }
 
 // OAuth is how a mailbox proves itself to its provider without a password.

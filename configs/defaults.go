@@ -62,6 +62,11 @@ func (c *Centre) setDefaults() {
 			m.Idle = &idle
 		}
 	}
+	a := &c.Acknowledgement
+	setDefault(&a.SMTP.TLS, "starttls")
+	setDefault(&a.Delay, 5*time.Minute)
+	setDefault(&a.PerSender, 1)
+	setDefault(&a.PerDay, 300)
 	for i := range c.EPUAP {
 		e := &c.EPUAP[i]
 		plainPins(e.Pins)
@@ -161,6 +166,8 @@ func (c *Centre) resolve(dir string) {
 	for i := range c.Boxes {
 		absolute(&c.Boxes[i].Folder, dir)
 	}
+	absolute(&c.Acknowledgement.SMTP.CA, dir)
+	absolute(&c.Acknowledgement.SMTP.Password.File, dir)
 }
 
 // absolute resolves a relative path against the folder of its file. When the
@@ -212,6 +219,7 @@ func (c *Centre) turnOff() {
 		b := &c.Boxes[i]
 		c.need(&b.Account, "pojemnik na korespondencję", missing{{"katalog (folder) albo zgoda na przesyłanie (upload: true)", b.Folder == "" && !b.Upload}})
 	}
+	c.turnOffAcknowledgement()
 	for _, u := range c.Unknown {
 		if u.Why == "" && channelField.MatchString(u.Field) {
 			continue // said above, with the channel
@@ -316,6 +324,9 @@ func (c *Centre) secretWarnings() (list []string) {
 	}
 	for _, e := range c.EDelivery {
 		list = appendNonEmpty(list, e.Key.warning(), e.CallbackSecret.warning())
+	}
+	if c.Acknowledgement.On {
+		list = appendNonEmpty(list, c.Acknowledgement.SMTP.Password.warning())
 	}
 	return list
 }

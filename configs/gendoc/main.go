@@ -6,13 +6,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 )
 
 func main() {
-	source := flag.String("source", "configs/configs.go", "Go file with the types")
+	source := flag.String("source", "configs/configs.go,configs/outgoing.go", "Go files with the types")
 	target := flag.String("target", "docs/configuration.md", "file to write")
 	flag.Parse()
-	text, err := reference(*source)
+	text, err := reference(strings.Split(*source, ",")...)
 	if err == nil {
 		err = os.WriteFile(*target, []byte(text), 0o644)
 	}

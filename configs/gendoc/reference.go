@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -47,13 +48,16 @@ built-in set is ` + "`router/rules/common-*.yaml`" + `. ` + "`labels`" + ` makes
 them: that is how the urgency of a matter is said.
 `
 
-// reference returns the Markdown reference of the types in a Go file.
-func reference(source string) (string, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", source, err)
+// reference returns the Markdown reference of the types in some Go files.
+func reference(sources ...string) (string, error) {
+	types := map[string]structType{}
+	for _, source := range sources {
+		file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+		if err != nil {
+			return "", fmt.Errorf("read %s: %w", source, err)
+		}
+		maps.Copy(types, structs(file))
 	}
-	types := structs(file)
 	var b strings.Builder
 	b.WriteString(intro)
 	for _, root := range []string{"Installation", "Centre"} {

@@ -9,8 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+var sources = []string{"../configs.go", "../outgoing.go"}
+
 func TestReferenceIsNotStale(t *testing.T) {
-	want, err := reference("../configs.go")
+	want, err := reference(sources...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,17 +26,19 @@ func TestReferenceIsNotStale(t *testing.T) {
 }
 
 func TestEveryKeyIsDescribed(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../configs.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, typ := range structs(file) {
-		if typ.doc == "" {
-			t.Errorf("type %s has no doc comment", name)
+	for _, source := range sources {
+		file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, f := range typ.fields {
-			if f.inline == "" && f.doc == "" {
-				t.Errorf("%s.%s has no comment", name, f.key)
+		for name, typ := range structs(file) {
+			if typ.doc == "" {
+				t.Errorf("type %s has no doc comment", name)
+			}
+			for _, f := range typ.fields {
+				if f.inline == "" && f.doc == "" {
+					t.Errorf("%s.%s has no comment", name, f.key)
+				}
 			}
 		}
 	}
