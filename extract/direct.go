@@ -68,8 +68,8 @@ func (d Direct) Read(ctx context.Context, in Input) (sekretariat.Reading, error)
 func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Reading, error) {
 	switch {
 	case in.Kind == sekretariat.KindMail || typ == "message/rfc822":
-		r, err := mail.Read(ctx, in.Body, mail.Options{Temp: d.Temp})
-		if err != nil {
+		r, err := mail.Read(ctx, in.Body, mail.Options{Temp: d.Temp, Headers: in.Headers})
+		if err != nil || in.Glance {
 			return r, err
 		}
 		return d.attachments(ctx, in, r)

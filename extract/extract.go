@@ -27,7 +27,9 @@ type Input struct {
 	// leaves archives whose readers may need much memory alone, 2 reads the
 	// letter itself and lists its attachments. Pool raises it when a letter
 	// kills its reader.
-	Care int `json:"care,omitempty"`
+	Care    int      `json:"care,omitempty"`
+	Glance  bool     `json:"glance,omitempty"`  // of a mail: the message alone, no attachment is opened
+	Headers []string `json:"headers,omitempty"` // of a mail: further header fields to show in Reading.Headers
 }
 
 // Reader reads originals. It returns an error only when reading itself could

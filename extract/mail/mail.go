@@ -39,6 +39,10 @@ type Options struct {
 	MaxParts int
 	// Temp is the folder for anonymous temporary files, "" for the system's.
 	Temp string
+	// Headers are names of further header fields for Reading.Headers, at most
+	// 50. Of a repeated field the topmost counts: the one written last, by the
+	// server nearest to us.
+	Headers []string
 }
 
 func (o Options) limits() Options {

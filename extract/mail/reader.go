@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -163,7 +164,7 @@ func (r *reader) finish() sekretariat.Reading {
 	r.people(h)
 	r.date(h)
 	r.ids(h)
-	out.Headers = selectHeaders(h)
+	out.Headers = selectHeaders(h, r.opts.Headers)
 	if out.Auto = r.auto(h); out.Auto == "" {
 		out.Auto = r.class
 	}
@@ -276,10 +277,13 @@ var selected = []string{
 	"Received-SPF", "X-Mailer", "User-Agent", "Organization", "Content-Language", "From", "Date", "Received",
 }
 
+// maxFurther bounds the names that a caller adds to selected.
+const maxFurther = 50
+
 // selectHeaders returns the first field of each selected name, decoded.
-func selectHeaders(h *header) map[string]string {
+func selectHeaders(h *header, further []string) map[string]string {
 	out := map[string]string{}
-	for _, name := range selected {
+	for _, name := range slices.Concat(selected, further[:min(len(further), maxFurther)]) {
 		raw := h.get(strings.ToLower(name))
 		if v := headerText(raw[:min(len(raw), 2*maxHeaderText)]); v != "" {
 			out[name] = cutString(v, maxHeaderText)
