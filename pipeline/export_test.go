@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"testing"
+	"time"
 
 	"sekretariat/ledger"
 )
@@ -19,3 +21,10 @@ func Handle(p *Pipeline, ctx context.Context, s ledger.Stored) error {
 
 // FetchName is under what name a file of a platform is stored.
 var FetchName = fetchName
+
+// ShortLook shortens the look of sorting for one test.
+func ShortLook(t *testing.T, d time.Duration) {
+	before := lookTime
+	lookTime = d
+	t.Cleanup(func() { lookTime = before })
+}

@@ -21,6 +21,8 @@ import (
 	"sekretariat/extract"
 	"sekretariat/extract/virus"
 	"sekretariat/ledger"
+	"sekretariat/pipeline/caution"
+	"sekretariat/pipeline/mailkey"
 	"sekretariat/router"
 	"sekretariat/storage"
 )
@@ -40,7 +42,9 @@ type Options struct {
 	Vault  *storage.Vault
 	Claims Claims
 	Reader extract.Reader
+	Glance extract.Reader // for the short look before sorting; nil = Reader
 	Router *router.Router
+	Keys   *mailkey.Key // nil: no threads, no notices of ours
 	// Scanner looks for viruses, nil: the centre does without. Parts opens for
 	// it what only a child process may open.
 	Scanner *virus.Scanner
@@ -67,19 +71,35 @@ type Step struct {
 
 // Pipeline is the set of workers of one centre.
 type Pipeline struct {
-	o      Options
-	id     sekretariat.CentreID
-	recent readings
+	o       Options
+	id      sekretariat.CentreID
+	recent  readings // between reading and routing, by key
+	glanced readings // between sorting and reading, by submission
+
+	closedWords *caution.List
+	parking     []parkingRule
 
 	scanner *scanWatch
 }
 
-// New makes the workers of a centre.
+// New makes the workers of a centre. Rules for parking that CheckParking
+// refuses are left out; it panics if the program's own words cannot be compiled.
 func New(o Options) *Pipeline {
 	if o.Clock == nil {
 		o.Clock = sekretariat.SystemClock
 	}
-	return &Pipeline{o: o, id: o.Centre.ID, scanner: newScanWatch(o.Scanner, o.Clock, o.Logger)}
+	if o.Glance == nil {
+		o.Glance = o.Reader
+	}
+	closed, err := caution.ClosedMatter()
+	if err != nil {
+		panic(err)
+	}
+	parking, err := parkingRules(o.Centre)
+	if err != nil {
+		o.Logger.Error().Err(err).Msg("the centre's parking rules cannot be used; all such mail is registered")
+	}
+	return &Pipeline{o: o, id: o.Centre.ID, closedWords: closed, parking: parking, scanner: newScanWatch(o.Scanner, o.Clock, o.Logger)}
 }
 
 // Roles of the workers, for installations that run them apart.

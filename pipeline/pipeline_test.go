@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"sekretariat/ingest/ingesttest"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
+	"sekretariat/pipeline/mailkey"
 	"sekretariat/register"
 	"sekretariat/router"
 )
@@ -36,12 +38,15 @@ type office struct {
 	reader extract.Reader
 	unit   string // of the mailboxes
 	n      int
+	later  atomic.Int64 // how much the office's clock is ahead
 }
+
+func (o *office) clock() time.Time { return time.Now().Add(time.Duration(o.later.Load())) }
 
 var departments = []sekretariat.DepartmentID{"sekretariat", "przemoc", "bezdomnosc", "zamkniety"}
 
 // open makes an office; without run its workers do not work yet.
-func open(t *testing.T, reader extract.Reader) *office {
+func open(t *testing.T, reader extract.Reader, adjust ...func(*configs.Centre)) *office {
 	h := ingesttest.NewHouse(t)
 	id := h.Centre(t)
 	o := &office{t: t, house: h, intake: h.Receiver(t, ingest.Limits{}), reader: reader}
@@ -53,6 +58,9 @@ func open(t *testing.T, reader extract.Reader) *office {
 	o.cfg.Rules = []configs.Rule{
 		{ID: "bicie", Text: []string{"bije"}, Department: "przemoc", Urgency: sekretariat.Danger, Weight: 0.9, Because: "mowa o biciu"},
 		{ID: "nocleg", Text: []string{"nocleg"}, Department: "bezdomnosc", Weight: 0.9, Because: "mowa o noclegu"},
+	}
+	for _, f := range adjust {
+		f(o.cfg)
 	}
 	var err error
 	if o.log, err = h.Log(id); err != nil {
@@ -74,6 +82,7 @@ func open(t *testing.T, reader extract.Reader) *office {
 func (o *office) connect(remote pipeline.Remote) {
 	o.pipe = pipeline.New(pipeline.Options{
 		Centre: o.cfg, Log: o.log, Vault: o.house.Vault, Claims: o.house.Ledger, Reader: o.reader, Router: o.router, Remote: remote, Logger: zerolog.Nop(),
+		Keys: mailkey.New([]byte("test"), o.cfg.ID), Clock: o.clock,
 	})
 }
 
@@ -111,14 +120,21 @@ func (o *office) mailInto(series sekretariat.SeriesID, account, text string) sek
 	return o.raw(series, account, fmt.Sprintf("From: a@poczta.example\r\nSubject: Sprawa\r\nMessage-ID: <%s@x>\r\n\r\n%s\r\n", text, text))
 }
 
-// raw takes in one mail as it is.
+// take takes in one mail as it is.
+func (o *office) take(account, raw string) sekretariat.LetterID {
+	o.t.Helper()
+	return o.raw("rpw", account, raw)
+}
+
+// raw takes in one mail of an account that names a series.
+
 func (o *office) raw(series sekretariat.SeriesID, account, raw string) sekretariat.LetterID {
 	o.t.Helper()
 	d := sekretariat.Delivery{
 		Centre: o.cfg.ID, Kind: sekretariat.KindMail, Door: sekretariat.DoorIMAP, Account: account, Series: series, Unit: o.unit,
 		Identity:  func(b sekretariat.BodyFacts) []string { return []string{string(b.SHA256)} },
 		Content:   func(b sekretariat.BodyFacts) sekretariat.Digest { return b.SHA256 },
-		Arrived:   sekretariat.Arrival{At: time.Now().UTC(), Basis: sekretariat.BasisServerArrival},
+		Arrived:   sekretariat.Arrival{At: o.clock().UTC().Add(-time.Hour), Basis: sekretariat.BasisServerArrival},
 		MediaType: "message/rfc822",
 	}
 	ticket, err := o.intake.Take(o.t.Context(), d, strings.NewReader(raw))

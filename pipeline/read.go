@@ -49,6 +49,9 @@ func (p *Pipeline) read(ctx context.Context, s ledger.Stored) error {
 			Letter: id, Number: d.Entry.Number, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
 			Arrived: lite(d.Arrived), Closed: d.Closed,
 		}
+		if p.o.Keys != nil && d.Arrived.Kind == sekretariat.KindMail {
+			data.Thread = p.o.Keys.Thread(reading)
+		}
 		if l != nil {
 			data.Decided = l.Revision
 		}
@@ -88,27 +91,56 @@ func (p *Pipeline) keepReading(ctx context.Context, d sekretariat.RegisteredData
 // good (damaged, shredded) is a reading that says so: the letter still goes to
 // a person.
 func (p *Pipeline) readOriginal(ctx context.Context, a sekretariat.ArrivedData) (*sekretariat.Reading, error) {
-	m, err := Manifest(ctx, p.o.Vault, p.id, a.Submission)
+	if r := p.glanced.take(string(a.Submission)); r != nil {
+		return r, nil // sorting has read it to its end a moment ago
+	}
+	o, err := p.openOriginal(ctx, a.Submission)
 	if hopeless(err) {
 		return unopened(err), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.o.Vault.Open(ctx, p.id, a.Submission, m.Original.Key)
+	defer o.body.Close()
+	r, err := p.readAll(ctx, a, o, p.o.Reader)
 	if hopeless(err) {
 		return unopened(err), nil
 	}
+	return r, err
+}
+
+// original is an opened original.
+type original struct {
+	manifest sekretariat.Manifest
+	body     storage.Object
+}
+
+func (p *Pipeline) openOriginal(ctx context.Context, s sekretariat.SubmissionID) (original, error) {
+	m, err := Manifest(ctx, p.o.Vault, p.id, s)
 	if err != nil {
-		return nil, fmt.Errorf("open original of submission %.12s…: %w", a.Submission, err)
+		return original{}, err
 	}
-	defer body.Close()
-	r, err := p.o.Reader.Read(ctx, extract.Input{
-		Kind: m.Kind, Name: m.Source["fileName"], MediaType: m.Original.MediaType, Source: m.Source, At: m.Received, Body: body,
-	})
-	if hopeless(err) {
-		return unopened(err), nil
+	body, err := p.o.Vault.Open(ctx, p.id, s, m.Original.Key)
+	if err != nil {
+		return original{}, fmt.Errorf("open original of submission %.12s…: %w", s, err)
 	}
+	return original{m, body}, nil
+}
+
+// input is what a reader is given of an original.
+func (p *Pipeline) input(a sekretariat.ArrivedData, o original) extract.Input {
+	in := extract.Input{
+		Kind: o.manifest.Kind, Name: o.manifest.Source["fileName"], MediaType: o.manifest.Original.MediaType, Source: o.manifest.Source,
+		At: o.manifest.Received, Body: o.body,
+	}
+	if in.Kind == sekretariat.KindMail {
+		in.Headers = p.headers(a.Account)
+	}
+	return in
+}
+
+func (p *Pipeline) readAll(ctx context.Context, a sekretariat.ArrivedData, o original, reader extract.Reader) (*sekretariat.Reading, error) {
+	r, err := reader.Read(ctx, p.input(a, o))
 	if err != nil {
 		return nil, fmt.Errorf("read submission %.12s…: %w", a.Submission, err)
 	}

@@ -24,6 +24,9 @@ func (p *Pipeline) sort(ctx context.Context, s ledger.Stored) error {
 	if err != nil {
 		return err
 	}
+	if letter.Action == sekretariat.ActionPark {
+		p.glanced.take(string(a.Submission)) // nobody will read it
+	}
 	e, err := p.event(sekretariat.EventSorted, "sort", string(a.Submission), 0,
 		sekretariat.SortedData{Arrived: a, Letters: []sekretariat.SortedLetter{letter}})
 	if err != nil {
@@ -50,6 +53,24 @@ func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekret
 	case a.Test:
 		return parked(l, sekretariat.ParkTest, ""), nil
 	}
+	if a.Kind == sekretariat.KindMail {
+		v, err := p.look(ctx, a)
+		if err != nil {
+			return l, err
+		}
+		if v.bounced != "" {
+			if err := p.bounced(ctx, v, sekretariat.NewLetterID(a.Submission, 1)); err != nil {
+				return l, err
+			}
+		}
+		if v.reason != "" {
+			l = parked(l, v.reason, "")
+			l.Until, l.Thread = v.until, v.thread
+			return l, nil
+		}
+	}
+	// Only what is to be registered claims to be the first of its twins: a
+	// letter never waits behind a copy of itself that was set aside.
 	first, err := p.firstTwin(ctx, a, l.Series)
 	if err != nil {
 		return l, err
