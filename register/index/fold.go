@@ -157,7 +157,7 @@ func (w *writer) fold(e sekretariat.Event) error {
 	for _, part := range parts {
 		w.touch(f, part, e)
 	}
-	return nil
+	return w.hangTogether(e)
 }
 
 func (w *writer) touch(f *folded, part int, e sekretariat.Event) {

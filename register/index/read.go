@@ -38,8 +38,11 @@ type Row struct {
 	Closed     bool
 	Cancelled  bool
 	Revision   int
-	Failed     int                   // steps that failed for good
-	Reading    sekretariat.ObjectRef // zero: not read yet
+	Failed     int                          // steps that failed for good
+	Reading    sekretariat.ObjectRef        // zero: not read yet
+	Hold       time.Time                    // parked: when it registers itself, zero = never
+	Junk       *sekretariat.Confirmation    // parked: a person said that it is no letter
+	Ack        *sekretariat.Acknowledgement // nil = none was thought of
 
 	Received, Sorted, Registered, Read, Routed, Queued time.Time // zero = not yet
 }
@@ -306,7 +309,7 @@ func scanRow(rs *sql.Rows) (Row, place, error) {
 		Letter: l.ID, Series: l.Series, Kind: l.Arrived.Kind, Door: l.Arrived.Door, Account: l.Arrived.Account, Box: l.Arrived.Box,
 		Status: l.Status, Reason: l.Reason, Of: l.Of, Parent: l.Parent,
 		Department: l.Department, Urgency: l.Decision.Urgency, Rule: l.Decision.Rule,
-		Closed: l.Closed, Cancelled: l.Cancelled, Revision: l.Revision, Failed: len(l.Failures), Reading: l.Reading,
+		Closed: l.Closed, Cancelled: l.Cancelled, Revision: l.Revision, Failed: len(l.Failures), Reading: l.Reading, Hold: l.Hold, Junk: l.Junk, Ack: l.Ack,
 		Received: l.Arrived.Received, Sorted: timeOf(sorted), Registered: l.Registered, Read: timeOf(read), Routed: l.Routed, Queued: timeOf(queued),
 	}, at, nil
 }

@@ -6,6 +6,10 @@ DROP TABLE IF EXISTS tally;
 DROP TABLE IF EXISTS copy;
 DROP TABLE IF EXISTS queue;
 DROP TABLE IF EXISTS access;
+DROP TABLE IF EXISTS thread;
+DROP TABLE IF EXISTS reference;
+DROP TABLE IF EXISTS link;
+DROP TABLE IF EXISTS contact;
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -47,12 +51,18 @@ CREATE TABLE letter (
   read       INTEGER NOT NULL,
   routed     INTEGER NOT NULL,
   revision   INTEGER NOT NULL,
+  content    TEXT    NOT NULL, -- digest by which receipts of the same mail are known, '' = none
+  ack        TEXT    NOT NULL, -- state of the acknowledgement, '' = none
+  due        INTEGER NOT NULL, -- when the acknowledgement or the held letter is due, 0 = never
   state      BLOB    NOT NULL,
   UNIQUE (submission, part)
 );
 CREATE INDEX letter_number ON letter(year, series, n) WHERE n > 0;
 CREATE INDEX letter_queue ON letter(department, open, urgent, received, id);
 CREATE INDEX letter_parked ON letter(received, id) WHERE status = 'parked';
+CREATE INDEX letter_content ON letter(content) WHERE content <> '';
+CREATE INDEX letter_ack ON letter(ack, due, id) WHERE ack <> '';
+CREATE INDEX letter_held ON letter(due, id) WHERE status = 'parked' AND due > 0;
 CREATE INDEX letter_unnumbered ON letter(submission) WHERE n = 0;
 
 -- How many letters there are of each sort, kept in the transaction that writes
@@ -94,3 +104,38 @@ CREATE TABLE access (
   at         INTEGER NOT NULL
 );
 CREATE INDEX access_letter ON access(submission, part);
+
+-- Mails by keyed digests: who sent them, their Message-ID, what they refer to.
+CREATE TABLE thread (
+  submission BLOB    NOT NULL,
+  part       INTEGER NOT NULL,
+  sender     TEXT    NOT NULL,
+  message    TEXT    NOT NULL,
+  PRIMARY KEY (submission, part)
+) WITHOUT ROWID;
+CREATE INDEX thread_message ON thread(message, sender) WHERE message <> '';
+CREATE TABLE reference (
+  submission BLOB    NOT NULL,
+  part       INTEGER NOT NULL,
+  message    TEXT    NOT NULL, -- digest of a Message-ID, or the id of a letter whose acknowledgement is meant
+  sender     TEXT    NOT NULL,
+  PRIMARY KEY (submission, part, message)
+) WITHOUT ROWID;
+CREATE INDEX reference_message ON reference(message, sender);
+
+-- Letters of one matter, each pair in both directions: a reference by the same
+-- sender joined them, whichever of the two came first.
+CREATE TABLE link (
+  submission BLOB    NOT NULL,
+  part       INTEGER NOT NULL,
+  other      BLOB    NOT NULL,
+  opart      INTEGER NOT NULL,
+  PRIMARY KEY (submission, part, other, opart)
+) WITHOUT ROWID;
+
+-- Contacts that mail does not reach, by keyed digest.
+CREATE TABLE contact (
+  digest TEXT    PRIMARY KEY,
+  code   TEXT    NOT NULL, -- of the relay or the bounce
+  at     INTEGER NOT NULL
+) WITHOUT ROWID;

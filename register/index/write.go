@@ -22,6 +22,7 @@ type writer struct {
 	arrived, sorted, seen, load, save    *sql.Stmt
 	uncopy, copy, queue, withdraw, visit *sql.Stmt
 	mark, tally                          *sql.Stmt
+	joins                                threadStatements
 
 	known   map[string]*folded // by submission
 	letters int                // in known
@@ -68,11 +69,12 @@ func (x *Index) newWriter(ctx context.Context) (*writer, error) {
 		{&w.seen, "INSERT INTO submission(id, seen) VALUES(?, 1) ON CONFLICT(id) DO UPDATE SET seen = seen + 1"},
 		{&w.load, "SELECT state, sorted, read FROM letter WHERE submission = ?"},
 		{&w.save, `INSERT INTO letter(submission, part, series, year, n, status, kind, department, closed, cancelled, open, urgent,
-			arrived, received, sorted, registered, read, routed, revision, state) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+			arrived, received, sorted, registered, read, routed, revision, content, ack, due, state) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 			ON CONFLICT(submission, part) DO UPDATE SET series=excluded.series, year=excluded.year, n=excluded.n, status=excluded.status,
 			kind=excluded.kind, department=excluded.department, closed=excluded.closed, cancelled=excluded.cancelled, open=excluded.open,
 			urgent=excluded.urgent, arrived=excluded.arrived, received=excluded.received, sorted=excluded.sorted,
-			registered=excluded.registered, read=excluded.read, routed=excluded.routed, revision=excluded.revision, state=excluded.state`},
+			registered=excluded.registered, read=excluded.read, routed=excluded.routed, revision=excluded.revision,
+			content=excluded.content, ack=excluded.ack, due=excluded.due, state=excluded.state`},
 		{&w.uncopy, "DELETE FROM copy WHERE letter = (SELECT id FROM letter WHERE submission = ? AND part = ?)"},
 		{&w.copy, "INSERT OR IGNORE INTO copy(letter, department) SELECT id, ? FROM letter WHERE submission = ? AND part = ?"},
 		{&w.queue, `INSERT INTO queue(submission, part, revision, department, copy, queued, withdrawn) VALUES(?,?,?,?,?,?,0)
@@ -88,6 +90,10 @@ func (x *Index) newWriter(ctx context.Context) (*writer, error) {
 			conn.Close()
 			return nil, fmt.Errorf("%s: %w", s.query, err)
 		}
+	}
+	if w.joins, err = prepareThreads(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
 	}
 	return w, nil
 }
@@ -173,7 +179,7 @@ func (w *writer) saveRow(r *row) error {
 	r.saved = &now
 	if _, err := w.save.ExecContext(forever, id, l.ID.Part(), string(l.Series), l.Number.Year, l.Number.N, string(l.Status),
 		string(l.Arrived.Kind), string(l.Department), l.Closed, l.Cancelled, now.open(), l.Decision.Urgency.Lane() == "urgent",
-		millis(l.Arrived.Arrived.At), millis(l.Arrived.Received), r.sorted, millis(l.Registered), r.read, millis(l.Routed), l.Revision, state); err != nil {
+		millis(l.Arrived.Arrived.At), millis(l.Arrived.Received), r.sorted, millis(l.Registered), r.read, millis(l.Routed), l.Revision, string(l.Arrived.Content), string(ackOf(l)), millis(dueOf(l)), state); err != nil {
 		return err
 	}
 	if l.Revision > 1 || len(l.Copies) > 0 {
