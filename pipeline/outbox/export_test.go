@@ -1,0 +1,4 @@
+package outbox
+
+// Plan works on one event as the work group would.
+var Plan = (*Outbox).plan
