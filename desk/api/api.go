@@ -22,6 +22,7 @@ import (
 	"sekretariat/desk/audit"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
+	"sekretariat/register/index"
 	"sekretariat/storage"
 )
 
@@ -30,10 +31,14 @@ type Centre struct {
 	Pipeline *pipeline.Pipeline
 	Log      ledger.Log
 	Vault    *storage.Vault
+	// Index is the read model: matters, receipts, lists.
+	Index *index.Index
 	// Explain makes the Polish sentence of a decision.
 	Explain func(sekretariat.Decision) string
 	// Print writes a number as the centre prints it.
 	Print func(sekretariat.Number) string
+	// Why makes the Polish words of the code of an acknowledgement.
+	Why func(code string) string
 }
 
 // Options make an API.
@@ -67,6 +72,11 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("POST /api/v1/letters/{id}/done", a.with("done", a.done))
 	mux.HandleFunc("POST /api/v1/letters/{id}/handed-back", a.with("handed-back", a.handedBack))
 	mux.HandleFunc("POST /api/v1/letters/{id}/reroute", a.with("reroute", a.reroute))
+	mux.HandleFunc("POST /api/v1/letters/{id}/released", a.with("released", a.released))
+	mux.HandleFunc("POST /api/v1/letters/{id}/parked", a.with("parked", a.park))
+	mux.HandleFunc("POST /api/v1/letters/{id}/junk-confirmed", a.with("junk-confirmed", a.junkConfirmed))
+	mux.HandleFunc("GET /api/v1/parked", a.list("parked-list", a.parked))
+	mux.HandleFunc("GET /api/v1/outbox", a.list("outbox-list", a.outbox))
 	return mux
 }
 
@@ -86,6 +96,16 @@ var errTooEarly = errors.New("the letter has not been read yet; ask again in a m
 // with authenticates, runs h and writes the audit trail: who asked what about
 // which letter, and whether it was allowed.
 func (a *api) with(action string, h func(context.Context, call) error) http.HandlerFunc {
+	return a.list(action, func(ctx context.Context, c call) (err error) {
+		if c.id == "" {
+			return pipeline.ErrNotFound
+		}
+		return h(ctx, c)
+	})
+}
+
+// list is with for requests that are not about one letter.
+func (a *api) list(action string, h func(context.Context, call) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Cache-Control", "no-store")
@@ -114,10 +134,8 @@ func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (call, error)
 	if !ok {
 		return call{}, ErrToken
 	}
-	id, err := sekretariat.ParseLetterID(r.PathValue("id"))
-	if err != nil {
-		return call{}, pipeline.ErrNotFound
-	}
+	// A malformed id is answered like a foreign one.
+	id, _ := sekretariat.ParseLetterID(r.PathValue("id"))
 	return call{w: w, r: r, centre: centre, c: c, who: who, id: id}, nil
 }
 
@@ -158,10 +176,12 @@ func (a *api) fail(w http.ResponseWriter, action string, err error) {
 	case errors.Is(err, ErrToken):
 		status, text = http.StatusUnauthorized, "a valid token is needed: Authorization: Bearer …; ask the administrator for a new one"
 		w.Header().Set("WWW-Authenticate", `Bearer realm="sekretariat"`)
-	case errors.Is(err, pipeline.ErrNotFound):
+	case errors.Is(err, pipeline.ErrNotFound), errors.Is(err, index.ErrNotFound):
 		status, text = http.StatusNotFound, pipeline.ErrNotFound.Error()
 	case errors.Is(err, pipeline.ErrForbidden):
 		status, text = http.StatusForbidden, err.Error() // says why, and nothing of the letter
+	case errors.Is(err, index.ErrBadPage):
+		status, text = http.StatusBadRequest, "the page mark is not one that a list gave out"
 	case errors.Is(err, pipeline.ErrInvalid):
 		status, text = http.StatusBadRequest, err.Error()
 	case errors.Is(err, pipeline.ErrChanged):
@@ -214,6 +234,12 @@ type Letter struct {
 	Scan       Scan                     `json:"scan"`
 	// Failures are steps of the letter that failed for good.
 	Failures []sekretariat.FailedData `json:"failures,omitempty"`
+
+	Parked          *Parked          `json:"parked,omitempty"`
+	Receipts        []index.Receipt  `json:"receipts,omitempty"` // when its mail arrived more than once
+	Matter          []MatterLetter   `json:"matter,omitempty"`   // other letters of the same matter
+	Acknowledgement *Acknowledgement `json:"acknowledgement,omitempty"`
+	ContactBad      bool             `json:"contactBad,omitempty"` // mail to the sender came back
 }
 
 func (a *api) letter(ctx context.Context, c call) error {
@@ -239,6 +265,9 @@ func (a *api) letter(ctx context.Context, c call) error {
 	case lost(err):
 		a.Logger.Error().Err(err).Str("action", "letter").Msg("a letter is shown without its reading; run: sekretariat verify --deep")
 	case !errors.Is(err, errTooEarly) && !errors.Is(err, pipeline.ErrForbidden):
+		return err
+	}
+	if err := a.around(ctx, c, l, &out); err != nil {
 		return err
 	}
 	answer(c.w, http.StatusOK, out)
@@ -319,6 +348,7 @@ type command struct {
 	Revision   int                      `json:"revision"`
 	Department sekretariat.DepartmentID `json:"department"`
 	Reason     string                   `json:"reason"`
+	Category   sekretariat.ParkReason   `json:"category"`
 }
 
 func decode(c call) (command, error) {
