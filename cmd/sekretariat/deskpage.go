@@ -12,6 +12,7 @@ import (
 	"sekretariat/desk"
 	"sekretariat/desk/api"
 	"sekretariat/desk/people"
+	"sekretariat/pipeline/outbox"
 )
 
 // deskHandler is what the desk's listener answers: page, API, health.
@@ -19,7 +20,9 @@ func (s *service) deskHandler(ctx context.Context, g *errgroup.Group) (http.Hand
 	var centres []desk.Centre
 	apis := map[sekretariat.CentreID]api.Centre{}
 	for _, c := range s.centres {
-		apis[c.cfg.ID] = api.Centre{Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Explain: c.router.Explain, Print: c.cfg.Print}
+		apis[c.cfg.ID] = api.Centre{
+			Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish, Print: c.cfg.Print,
+		}
 		centres = append(centres, desk.Centre{
 			Config: c.cfg, Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain,
 			People: people.NewBook(c.cfg.ID, s.vault, sekretariat.SystemClock),

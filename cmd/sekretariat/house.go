@@ -17,6 +17,7 @@ import (
 	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/ledger"
+	"sekretariat/pipeline/mailkey"
 	"sekretariat/router"
 	"sekretariat/storage"
 	"sekretariat/storage/dir"
@@ -48,6 +49,7 @@ type house struct {
 	vault   *storage.Vault
 	ledger  *ledger.Ledger
 	centres []*centreHouse
+	secret  []byte // of keyed digests, see mailkey
 	closers []func(context.Context) error
 }
 
@@ -57,6 +59,7 @@ type centreHouse struct {
 	profile *configs.Centre // as in the file
 	log     ledger.Log
 	router  *router.Router
+	keys    *mailkey.Key
 }
 
 // errInUse: the data folder belongs to a running process.
@@ -84,6 +87,9 @@ func (h *house) open(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("office key %s: %w", h.officeKeyFile(), err)
+	}
+	if h.secret, err = keys.Derive("mail"); err != nil {
+		return err
 	}
 	objects, wrapped, shared, err := drivers(ctx, h.cfg, false)
 	if err != nil {
@@ -134,6 +140,9 @@ func (h *house) attach(ctx context.Context) error {
 	keys, err := storage.LoadOfficeKeys(h.officeKeyFile())
 	if err != nil {
 		return fmt.Errorf("office key: %w", err)
+	}
+	if h.secret, err = keys.Derive("mail"); err != nil {
+		return err
 	}
 	objects, wrapped, _, err := drivers(ctx, h.cfg, true)
 	if err != nil {
@@ -209,12 +218,15 @@ func (h *house) openCentre(ctx context.Context, profile *configs.Centre) (*centr
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
+	if err := checkMail(c); err != nil {
+		return nil, err
+	}
 	for _, d := range c.Departments {
 		if err := h.ledger.EnsureQueue(ctx, c.ID, d.ID); err != nil {
 			return nil, fmt.Errorf("queue of %s: %w", d.ID, err)
 		}
 	}
-	return &centreHouse{cfg: c, profile: profile, log: log, router: r}, nil
+	return &centreHouse{cfg: c, profile: profile, log: log, router: r, keys: mailkey.New(h.secret, c.ID)}, nil
 }
 
 // centre finds a centre; with id "" the only one.

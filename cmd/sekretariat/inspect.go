@@ -24,9 +24,14 @@ func inspect(ctx context.Context, c *cli) error {
 	asJSON := f.Bool("json", false, "print the whole reading as JSON")
 	limit := f.Duration("time", time.Minute, "longest reading of one file")
 	trusted := f.String("trust", "", "file that says whose signatures count (the keys of trust in an installation file), or an installation file")
+	var o letterFlags
+	o.add(f)
 	files, err := c.parse(f)
 	if err != nil {
 		return err
+	}
+	if o.letter != "" {
+		return inspectLetter(ctx, c, o)
 	}
 	if len(files) == 0 {
 		return usagef("name a file: sekretariat inspect FILE [--json]")

@@ -21,6 +21,7 @@ import (
 	"sekretariat/ingest/dropbox"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
+	"sekretariat/pipeline/outbox"
 	"sekretariat/register"
 	"sekretariat/register/index"
 )
@@ -75,6 +76,7 @@ func (s *service) close() error {
 	err := s.receiver.Close(ctx)
 	s.pool.Close()
 	s.parts.Close()
+	s.glance.Close()
 	return errors.Join(err, s.house.close())
 }
 
@@ -85,9 +87,11 @@ type service struct {
 	receiver  *ingest.Intake
 	pool      *extract.Pool // reads letters
 	parts     *extract.Pool // delivers parts to scanner and API, which may take their time
+	glance    *extract.Pool // for sorting, which must not wait behind long readings
 	tokens    *api.Tokens
 	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
 	indexes   map[sekretariat.CentreID]*index.Index
+	outboxes  []*outbox.Outbox
 	registrar []*register.Registrar
 	journals  []journal
 	channels  []ingest.Channel
@@ -113,6 +117,8 @@ func newService(h *house, r roles) (*service, error) {
 	}
 	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Trust: trusted, Logger: h.log}
 	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
+	children.Time = glanceTime
+	s.glance = extract.NewPool(children)
 	logs := map[sekretariat.CentreID]ledger.Log{}
 	for _, c := range h.centres {
 		logs[c.cfg.ID] = c.log
@@ -141,6 +147,9 @@ func newService(h *house, r roles) (*service, error) {
 	return s, nil
 }
 
+// glanceTime is when a child that looks at a mail before sorting is killed.
+const glanceTime = 5 * time.Second
+
 func (s *service) addCentre(c *centreHouse) error {
 	log := s.log.With().Str("centre", string(c.cfg.ID)).Logger()
 	remote, err := s.remoteOf(c.cfg, log)
@@ -148,7 +157,8 @@ func (s *service) addCentre(c *centreHouse) error {
 		return err
 	}
 	s.pipelines[c.cfg.ID] = pipeline.New(pipeline.Options{
-		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Router: c.router, Logger: log,
+		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Glance: s.glance, Router: c.router,
+		Keys: c.keys, Logger: log,
 		Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote,
 		Watch: func(st pipeline.Step) {
 			if s.watch != nil {
@@ -165,6 +175,11 @@ func (s *service) addCentre(c *centreHouse) error {
 			return err
 		}
 		s.indexes[c.cfg.ID] = ix
+	}
+	if s.roles.route {
+		if err := s.addOutbox(c, log); err != nil {
+			return err
+		}
 	}
 	if s.roles.ingest {
 		chs, err := s.channelsOf(c, log)
@@ -288,7 +303,11 @@ func (s *service) runRoute(ctx context.Context, g *errgroup.Group) {
 	for _, c := range s.centres {
 		g.Go(func() error { return s.pipelines[c.cfg.ID].Run(ctx, pipeline.AllRoles) })
 		g.Go(func() error { return s.sweepOverdue(ctx, c) })
+		g.Go(func() error { return s.sweepHeld(ctx, c) })
 		g.Go(func() error { return s.followDead(ctx, c) })
+	}
+	for _, o := range s.outboxes {
+		g.Go(func() error { return o.Run(ctx) })
 	}
 	g.Go(func() error { return s.followAdvisories(ctx) })
 	for _, r := range s.registrar {
@@ -322,8 +341,22 @@ func (s *service) untilDone(ctx context.Context, what string, run func(context.C
 // runChannel runs a channel while this process holds its lease, so that of
 // several machines one polls a mailbox.
 func (s *service) runChannel(ctx context.Context, ch ingest.Channel) error {
-	return s.untilDone(ctx, "channel "+ch.Name(), func(ctx context.Context) error {
-		lease, err := s.ledger.Lease(ctx, "channel/"+ch.Name(), leaseTTL)
+	return s.alone(ctx, "channel "+ch.Name(), "channel/"+ch.Name(), func(held context.Context) error {
+		watched, cancel := context.WithCancel(held)
+		defer cancel()
+		var watching sync.WaitGroup
+		watching.Go(func() { s.watchHealth(watched, ch) })
+		err := ch.Run(held)
+		cancel()
+		watching.Wait()
+		return err
+	})
+}
+
+// alone runs a part, again and again, while this process holds its lease.
+func (s *service) alone(ctx context.Context, what, name string, run func(context.Context) error) error {
+	return s.untilDone(ctx, what, func(ctx context.Context) error {
+		lease, err := s.ledger.Lease(ctx, name, leaseTTL)
 		if err != nil {
 			return err
 		}
@@ -336,11 +369,7 @@ func (s *service) runChannel(ctx context.Context, ch ingest.Channel) error {
 			case <-held.Done():
 			}
 		}()
-		var watching sync.WaitGroup
-		watching.Go(func() { s.watchHealth(held, ch) })
-		err = ch.Run(held)
-		cancel()
-		watching.Wait()
+		err = run(held)
 		release, done := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer done()
 		return errors.Join(err, lease.Release(release))

@@ -43,7 +43,11 @@ func checkConfig(_ context.Context, c *cli) error {
 			continue
 		}
 		for _, p := range cfg.Profiles {
-			if _, err := router.New(p); err != nil { // phrases are compiled there
+			_, err := router.New(p) // phrases are compiled there
+			if err == nil {
+				err = checkMail(p)
+			}
+			if err != nil {
 				fmt.Fprintf(c.stderr, "%s: %v\n", name, err)
 				bad++
 				continue
