@@ -107,13 +107,31 @@ func (g *centreLog) Last(ctx context.Context, s StreamName, subject string) (Sto
 	return st, nil
 }
 
-// Tail implements Log.
+// Tail implements Log. Asking for the last message of all subjects would have
+// the server look through all of them, one for each letter there ever was.
 func (g *centreLog) Tail(ctx context.Context, s StreamName) (Stored, error) {
-	st, err := g.read(ctx, s, msgGet{Last: prefixOf(g.centre, s) + ">"})
+	st, err := g.tail(ctx, s)
 	if err != nil {
 		return st, fmt.Errorf("last event of %s: %w", s, err)
 	}
 	return st, nil
+}
+
+func (g *centreLog) tail(ctx context.Context, s StreamName) (Stored, error) {
+	name, err := g.name(s)
+	if err != nil {
+		return Stored{}, err
+	}
+	i, err := g.l.c.info(ctx, name)
+	if err != nil {
+		return Stored{}, err
+	}
+	if i.State.Last > 0 {
+		if st, err := g.read(ctx, s, msgGet{Seq: i.State.Last}); !isNotFound(err) {
+			return st, err
+		}
+	}
+	return g.read(ctx, s, msgGet{Last: prefixOf(g.centre, s) + ">"}) // the last sequence is an empty one
 }
 
 // Subject implements Log.
