@@ -32,6 +32,7 @@ const (
 	EventSeen       EventType = "seen.v1"       // AUDIT, receiver: the same delivery again
 	EventConfigured EventType = "configured.v1" // AUDIT, a configuration version became active
 	EventAccess     EventType = "access.v1"     // AUDIT: who fetched what, or was refused
+	EventGranted    EventType = "granted.v1"    // AUDIT: who was given rights, or lost them
 )
 
 // Event is a CloudEvents 1.0 envelope in JSON. It carries ids, digests, times,
@@ -308,6 +309,26 @@ type AccessData struct {
 	Action    string   `json:"action"`
 	Letter    LetterID `json:"letter,omitempty"`
 	Allowed   bool     `json:"allowed"`
+}
+
+// Grant is what GrantedData tells of.
+type Grant string
+
+// The grants.
+const (
+	GrantCreated Grant = "token-created"
+	GrantRevoked Grant = "token-revoked"
+	GrantQueue   Grant = "queue-opened" // for one command, on the machine of the service
+)
+
+// GrantedData says who got or lost which rights, so that the accesses of a
+// token can be told from the trail after it is gone.
+type GrantedData struct {
+	Grant   Grant     `json:"grant"`
+	By      string    `json:"by"`
+	Token   string    `json:"token,omitempty"` // public id; accesses name it as "token:<id>"
+	Scopes  []string  `json:"scopes"`
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // ConfiguredData activates a version of a centre's configuration.

@@ -2,11 +2,16 @@ package main
 
 import (
 	"encoding/csv"
+	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"sekretariat/configs"
+	"sekretariat/ledger"
 )
 
 // TestDemoAndWhatComesAfter runs the demo and then the commands on the folder
@@ -82,10 +87,6 @@ func tokenDemo(t *testing.T, data string, good func(...string) string) {
 		args []string
 		says string
 	}{
-		{[]string{}, "exactly one of"},
-		{[]string{"--department", "przemoc", "--register"}, "exactly one of"},
-		{[]string{"--department", "nope"}, "it has: sekretariat"},
-		{[]string{"--box", "nope"}, "has no box"},
 		{[]string{"--box", "skrzynka-wejscie", "--creds", "x"}, "only departments have queues"},
 		{[]string{"--register", "--ttl", "-1h"}, "must be valid for some time"},
 	} {
@@ -102,7 +103,63 @@ func tokenDemo(t *testing.T, data string, good func(...string) string) {
 		t.Fatal("the token is not listed")
 	}
 	good("token", "revoke", id[1])
+	for _, want := range []string{
+		`{"grant":"token-created","by":"command-line","token":"` + id[1] + `","scopes":["register"],`,
+		`{"grant":"token-revoked","by":"command-line","token":"` + id[1] + `","scopes":["register"]}`,
+		`{"grant":"queue-opened","by":"command-line","scopes":["department:przemoc:read"]}`,
+	} {
+		if trail := auditTrail(t, data); !strings.Contains(trail, want) {
+			t.Errorf("the audit trail lacks %s:\n%s", want, trail)
+		}
+	}
 	if _, errs, code := call(t, "token", "revoke", id[1], "--data", data); code != 2 || !strings.Contains(errs, "token list") {
 		t.Errorf("revoke again: status %d\n%s", code, errs)
 	}
+}
+
+// A token opens one thing, and one that the centre has.
+func TestTokenScopes(t *testing.T) {
+	cfg, err := configs.Load("../../configs/demo.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	centre := &centreHouse{cfg: cfg.Profiles[0]}
+	for _, c := range []struct {
+		flags      tokenFlags
+		scope, err string
+	}{
+		{tokenFlags{department: "przemoc"}, "department:przemoc:read", ""},
+		{tokenFlags{box: "skrzynka-wejscie"}, "box:skrzynka-wejscie:upload", ""},
+		{tokenFlags{register: true}, "register", ""},
+		{tokenFlags{}, "", "exactly one of"},
+		{tokenFlags{department: "przemoc", register: true}, "", "exactly one of"},
+		{tokenFlags{department: "przemoc", box: "skrzynka-wejscie"}, "", "exactly one of"},
+		{tokenFlags{department: "nope"}, "", "it has: sekretariat"},
+		{tokenFlags{box: "nope"}, "", "has no box"},
+	} {
+		scopes, err := c.flags.scopes(centre)
+		if c.err == "" && (err != nil || len(scopes) != 1 || scopes[0] != c.scope) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%+v: %v, %v", c.flags, scopes, err)
+		}
+	}
+}
+
+// auditTrail returns the data of all events of AUDIT.
+func auditTrail(t *testing.T, data string) string {
+	t.Helper()
+	in := installationFlags{data: data}
+	h, err := in.openFor(t.Context(), &cli{stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	var out strings.Builder
+	err = h.centres[0].log.Replay(t.Context(), ledger.Audit, 1, func(s ledger.Stored) error {
+		fmt.Fprintf(&out, "%s\n", s.Event.Data)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sekretariat"
+	"sekretariat/desk/api"
 	"sekretariat/ledger"
 )
 
@@ -232,6 +233,9 @@ func openQueue(ctx context.Context, c *cli, o queueFlags) (*ledger.QueueClient, 
 		return nil, nil, errors.Join(usagef("%s has no department %q; it has: %s", centre.cfg.ID, o.department, departmentList(centre)), h.close())
 	}
 	// These credentials live in memory alone and end by themselves.
+	if err := centre.granted(ctx, sekretariat.GrantedData{Grant: sekretariat.GrantQueue, Scopes: []string{api.DepartmentScope(id)}}); err != nil {
+		return nil, nil, errors.Join(err, h.close())
+	}
 	creds, _, err := h.ledger.IssueDepartment(ctx, centre.cfg.ID, id, "command-line", 12*time.Hour)
 	if err != nil {
 		return nil, nil, errors.Join(err, h.close())

@@ -11,6 +11,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/desk/api"
+	"sekretariat/ledger"
 )
 
 // tokenFlags are the flags of token create, revoke and list.
@@ -92,6 +93,10 @@ func createToken(ctx context.Context, c *cli, h *house, centre *centreHouse, tok
 		}
 		return err
 	}
+	grant := sekretariat.GrantedData{Grant: sekretariat.GrantCreated, Token: tok.ID, Scopes: scopes, Expires: tok.Expires}
+	if err := centre.granted(ctx, grant); err != nil { // nobody gets a right that is not on record
+		return errors.Join(err, endToken(ctx, h, centre, tokens, tok))
+	}
 	fmt.Fprintln(c.stdout, plain)
 	fmt.Fprintf(c.stderr, "Token %s for %s, valid until %s. It is shown only this once; end it with: sekretariat token revoke %s\n",
 		tok.ID, strings.Join(scopes, ", "), tok.Expires.Format(time.DateOnly), tok.ID)
@@ -146,15 +151,40 @@ func revokeTokens(ctx context.Context, c *cli, h *house, centre *centreHouse, to
 		if err != nil {
 			return err
 		}
-		if tok.NATSUser != "" {
-			if err := h.ledger.Revoke(ctx, tok.NATSUser); err != nil {
-				return fmt.Errorf("revoke the queue credentials of token %s: %w; nothing is revoked yet, repeat the command", id, err)
-			}
+		if err := endToken(ctx, h, centre, tokens, tok); err != nil {
+			return err
 		}
-		if err := tokens.Revoke(ctx, centre.cfg.ID, id); err != nil {
-			return fmt.Errorf("revoke token %s: %w; repeat the command", id, err)
+		if err := centre.granted(ctx, sekretariat.GrantedData{Grant: sekretariat.GrantRevoked, Token: id, Scopes: tok.Scopes}); err != nil {
+			return fmt.Errorf("token %s is revoked: %w", id, err)
 		}
 		fmt.Fprintf(c.stdout, "Token %s is revoked.\n", id)
+	}
+	return nil
+}
+
+// endToken ends a token and the queue user that was issued with it.
+func endToken(ctx context.Context, h *house, centre *centreHouse, tokens *api.Tokens, tok api.Token) error {
+	if tok.NATSUser != "" {
+		if err := h.ledger.Revoke(ctx, tok.NATSUser); err != nil {
+			return fmt.Errorf("revoke the queue credentials of token %s: %w; nothing is revoked yet, repeat the command", tok.ID, err)
+		}
+	}
+	if err := tokens.Revoke(ctx, centre.cfg.ID, tok.ID); err != nil {
+		return fmt.Errorf("revoke token %s: %w; repeat the command", tok.ID, err)
+	}
+	return nil
+}
+
+// granted puts on record that somebody at the command line gave or took rights.
+func (c *centreHouse) granted(ctx context.Context, d sekretariat.GrantedData) error {
+	d.By = commandLine(c.cfg.ID).ID
+	at := sekretariat.SystemClock()
+	e, err := sekretariat.NewEvent(sekretariat.EventGranted, c.cfg.ID, "command", "granted", int(at.UnixNano()&0x7fffffffffff), at, d)
+	if err == nil {
+		_, err = c.log.Append(ctx, ledger.Audit, ledger.Record{Subject: "granted", LastSeq: ledger.AnySeq, Event: e})
+	}
+	if err != nil {
+		return fmt.Errorf("write the audit trail: %w", err)
 	}
 	return nil
 }

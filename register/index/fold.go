@@ -58,8 +58,8 @@ func (w *writer) applyEvent(s ledger.Stored) error {
 		})
 	case sekretariat.EventAccess:
 		return with(e, func(d sekretariat.AccessData) error { return w.access(s, d) })
-	case sekretariat.EventConfigured:
-		return nil // says nothing of letters
+	case sekretariat.EventConfigured, sekretariat.EventGranted:
+		return nil // say nothing of letters
 	}
 	return w.fold(e)
 }
