@@ -13,7 +13,9 @@ import (
 	"sekretariat/extract/edoreczenia"
 	"sekretariat/extract/epuapdoc"
 	"sekretariat/extract/mail"
+	"sekretariat/extract/office"
 	"sekretariat/extract/pdf"
+	"sekretariat/extract/picture"
 	"sekretariat/extract/sniff"
 )
 
@@ -76,7 +78,7 @@ func (d Direct) newTree(ctx context.Context, in Input, r *sekretariat.Reading) *
 // "w załączeniu".
 func (d Direct) attachments(ctx context.Context, in Input, r sekretariat.Reading) (sekretariat.Reading, error) {
 	t := d.newTree(ctx, in, &r)
-	if err := t.all(r.Parts, func(p sekretariat.Part) io.Reader { return openTop(r.Reader, in.Body, p) }); err != nil {
+	if err := t.all(r.Parts, 0, func(p sekretariat.Part) io.Reader { return openTop(r.Reader, in.Body, p) }); err != nil {
 		return r, err
 	}
 	r.Parts = t.parts
@@ -98,7 +100,7 @@ func openTop(reader string, body sekretariat.Body, p sekretariat.Part) io.Reader
 }
 
 // all reads the parts of a letter, or of a message in an archive.
-func (t *tree) all(parts []sekretariat.Part, open func(sekretariat.Part) io.Reader) error {
+func (t *tree) all(parts []sekretariat.Part, depth int, open func(sekretariat.Part) io.Reader) error {
 	t.more += len(parts)
 	for _, p := range parts {
 		t.more--
@@ -108,7 +110,7 @@ func (t *tree) all(parts []sekretariat.Part, open func(sekretariat.Part) io.Read
 		}
 		body, err := t.d.spool(io.LimitReader(open(p), maxLook))
 		if err == nil {
-			err = t.add(p, body, strings.Count(p.In, ".")/2)
+			err = t.add(p, body, depth)
 			body.Close()
 		}
 		var broken partError
@@ -156,10 +158,30 @@ func (t *tree) full(p *sekretariat.Part) bool {
 // worthALook tells whether there is anything to read in a type.
 func worthALook(typ string) bool {
 	switch typ {
-	case "application/pdf", "text/plain", "text/html", "text/csv", "message/rfc822", mail.TypeOutlook:
+	case "application/pdf", "text/plain", "text/html", "text/csv", "message/rfc822", mail.TypeOutlook, typeOLE:
 		return true
 	}
-	return archive.Known(typ)
+	return archive.Known(typ) || office.Known(typ) || isPicture(typ)
+}
+
+// typeOLE is what sniff calls a compound file whose name tells nothing.
+const typeOLE = "application/x-ole-storage"
+
+func isPicture(typ string) bool { return strings.HasPrefix(typ, "image/") }
+
+// refine corrects types that the first octets do not tell: an office document
+// that begins like any ZIP, a compound file by the streams in it.
+func refine(p *sekretariat.Part, body sekretariat.Body) {
+	switch p.Type {
+	case archive.TypeZIP:
+		if t := office.Refine(body); t != "" {
+			p.Type = t
+		}
+	case typeOLE, office.TypeDOC, office.TypeXLS, office.TypePPT:
+		if t := office.OLE(body); t != "" {
+			p.Type = t
+		}
+	}
 }
 
 // look reads the content of one part: its text, its pages, what it holds.
@@ -170,9 +192,16 @@ func (t *tree) look(p *sekretariat.Part, body *spooled, depth int) error {
 	if err := t.ctx.Err(); err != nil {
 		return err
 	}
+	refine(p, body)
 	switch {
 	case archive.Known(p.Type):
 		return t.archive(p, body, depth)
+	case office.Known(p.Type):
+		return t.office(p, body)
+	case p.Type == office.TypeEncrypted:
+		t.encrypted(p, p.Path)
+	case isPicture(p.Type):
+		t.picture(p, body)
 	case p.Type == "application/pdf":
 		return t.pdf(p, body)
 	case isMessage(p.Type):
@@ -196,6 +225,45 @@ func (t *tree) text(p *sekretariat.Part, text string) {
 	}
 	t.texts += len(text)
 	p.Text, p.Fate = text, fateRead
+}
+
+// office reads the text of an office document.
+func (t *tree) office(p *sekretariat.Part, body *spooled) error {
+	if t.care > 0 && officeByTool(p.Type) {
+		return t.limit(p, detailCare)
+	}
+	text, err := office.Text(t.ctx, body, p.Type, t.d.Temp, sekretariat.MaxText)
+	switch {
+	case err == nil:
+		t.text(p, text)
+	case t.ctx.Err() != nil:
+		return t.ctx.Err()
+	case errors.Is(err, office.ErrPassword):
+		t.encrypted(p, p.Path)
+	case errors.Is(err, office.ErrDamaged), errors.Is(err, office.ErrTool):
+		p.Fate, t.incomplete = fateUnreadable, true
+		t.find(FindingBroken, p.Path, "")
+	default:
+		return err
+	}
+	return nil
+}
+
+// officeByTool tells whether LibreOffice is needed to read a type.
+func officeByTool(typ string) bool {
+	return typ == office.TypeDOC || typ == office.TypeXLS || typ == office.TypePPT
+}
+
+// picture lists the pages of a picture.
+func (t *tree) picture(p *sekretariat.Part, body *spooled) {
+	info := picture.Look(body, p.Type)
+	for _, page := range info.Pages {
+		page.Part = p.Path
+		t.page(page)
+	}
+	if info.Place {
+		t.find(FindingPlace, p.Path, "")
+	}
 }
 
 // pdf reads the text layer.
@@ -259,7 +327,7 @@ func (t *tree) message(p *sekretariat.Part, body *spooled, depth int) error {
 	if len(t.parts)+t.more+len(sub.Parts) > sekretariat.MaxParts {
 		return t.limit(p, "count")
 	}
-	return t.all(sub.Parts, func(q sekretariat.Part) io.Reader { return mail.OpenPart(body, q) })
+	return t.all(sub.Parts, depth+1, func(q sekretariat.Part) io.Reader { return mail.OpenPart(body, q) })
 }
 
 // below joins the path of a part and of one inside it.

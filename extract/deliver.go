@@ -17,9 +17,11 @@ var ErrNoPart = errors.New("no such part")
 
 // Parts asks for the content of listed parts.
 type Parts struct {
-	Reading  sekretariat.Reading // as it was read; texts are not needed
-	Want     []string            // paths
-	Password string              // for those that need one
+	Reading  sekretariat.Reading `json:"reading"`            // as it was read; texts are not needed
+	Want     []string            `json:"want"`               // paths; "" is the original itself
+	Password string              `json:"password,omitempty"` // for those that need one; never stored
+	As       string              `json:"as,omitempty"`       // AsIs, AsPreview or AsOpened
+	Page     int                 `json:"page,omitempty"`     // of a picture's preview, from 1
 }
 
 // Stream tells whether the content of a part is a stretch of the original, or
@@ -51,6 +53,11 @@ func (d Direct) Deliver(ctx context.Context, body sekretariat.Body, ask Parts, f
 	for _, path := range ask.Want {
 		for p := byPath[path]; p.In != "" && !v.inside[p.In]; p = byPath[p.In] {
 			v.inside[p.In] = true
+		}
+	}
+	if v.wanted[""] {
+		if err := fn(sekretariat.Part{Type: ask.Reading.Format}, io.NewSectionReader(body, 0, body.Size())); err != nil || len(ask.Want) == 1 {
+			return err
 		}
 	}
 	return v.from("", ask.Reading.Format, body)

@@ -29,7 +29,7 @@ const (
 	FindingLimit     = "attachments-limit" // more attachments than are read; Detail: "count", "size" or "time"
 	FindingArchive   = "archive-limit"     // more in an archive than is unpacked; Detail: "count", "depth", "ratio", "size" or "memory"
 	FindingBroken    = "part-broken"       // damaged: what it holds cannot be read, or not all of it
-	FindingNameOdd   = "name-odd"          // the name of a member could mislead
+	FindingPlace     = "photo-place"       // a photo says where it was taken; previews do not
 )
 
 // Direct reads in this process. It is what runs inside the child processes of
@@ -148,6 +148,9 @@ func (d Direct) file(ctx context.Context, in Input, typ string) (sekretariat.Rea
 		r.Outcome = sekretariat.ReadUnreadable
 	case r.Text == "" && len(r.Parts) == 0, t.incomplete:
 		r.Outcome = sekretariat.ReadPartial
+	}
+	if isPicture(r.Format) {
+		t.find(FindingPicture, "", "")
 	}
 	return r, nil
 }

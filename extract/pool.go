@@ -211,13 +211,17 @@ type request struct {
 	Parts  *Parts `json:"parts,omitempty"`
 }
 
-// opParts asks for the content of parts.
-const opParts = "parts"
+// What a child may be asked for beside a reading.
+const (
+	opParts = "parts" // the content of parts
+	opLook  = "look"  // one part, read anew with a password
+)
 
 // answer is what it sends back.
 type answer struct {
 	Reading sekretariat.Reading `json:"reading"`
 	Error   string              `json:"error,omitempty"` // reading could not be done; try again later
+	Code    string              `json:"code,omitempty"`  // of an error that callers distinguish
 }
 
 func (c *child) read(ctx context.Context, in Input, limit time.Duration) (sekretariat.Reading, error) {

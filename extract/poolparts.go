@@ -19,6 +19,7 @@ import (
 // frame that says how it ended. A head that says Last ends the answer.
 type partHead struct {
 	Path  string `json:"path,omitempty"`
+	Type  string `json:"type,omitempty"`  // of what was made of it
 	Last  bool   `json:"last,omitempty"`  // no more parts
 	Error string `json:"error,omitempty"` // of the whole request
 	Code  string `json:"code,omitempty"`
@@ -31,7 +32,7 @@ type partEnd struct {
 
 // codes carry errors through the pipe that callers distinguish.
 var codes = map[string]error{
-	"password": archive.ErrPassword, "damaged": archive.ErrDamaged, "limit": archive.ErrLimit, "method": archive.ErrMethod, "no-part": ErrNoPart,
+	"preview": ErrNoPreview, "password": archive.ErrPassword, "damaged": archive.ErrDamaged, "limit": archive.ErrLimit, "method": archive.ErrMethod, "no-part": ErrNoPart,
 }
 
 func codeOf(err error) string {
@@ -89,7 +90,7 @@ func (p *Pool) Parts(ctx context.Context, body sekretariat.Body, ask Parts, fn f
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("%w: %w", errChild, err)
 	}
-	byPath := map[string]sekretariat.Part{}
+	byPath := map[string]sekretariat.Part{"": {Type: ask.Reading.Format}}
 	for _, q := range ask.Reading.Parts {
 		byPath[q.Path] = q
 	}
@@ -102,6 +103,9 @@ func (p *Pool) Parts(ctx context.Context, body sekretariat.Body, ask Parts, fn f
 			return errorOf(head.Code, head.Error)
 		}
 		q, ok := byPath[head.Path]
+		if head.Type != "" {
+			q.Type = head.Type
+		}
 		if !ok {
 			return fmt.Errorf("%w: a part that was not asked for", errChild)
 		}
@@ -189,11 +193,17 @@ func (c chunkWriter) Write(p []byte) (int, error) {
 
 // serveParts answers a request for parts in the child.
 func serveParts(ctx context.Context, d Direct, body sekretariat.Body, ask Parts, w *bufio.Writer) error {
-	err := d.Deliver(ctx, body, ask, func(p sekretariat.Part, r io.Reader) error {
-		if err := writeFrame(w, partHead{Path: p.Path}); err != nil {
+	err := d.Deliver(ctx, body, ask, func(p sekretariat.Part, content io.Reader) error {
+		made, typ, err := d.derive(ctx, ask, p, content)
+		if err == nil {
+			defer made.Close()
+		}
+		if err := writeFrame(w, partHead{Path: p.Path, Type: typ}); err != nil {
 			return pipeError{err}
 		}
-		err := copyPart(w, r)
+		if err == nil {
+			err = copyPart(w, made)
+		}
 		if errors.As(err, new(pipeError)) {
 			return err
 		}
@@ -237,4 +247,33 @@ func copyPart(w *bufio.Writer, r io.Reader) error {
 			return err
 		}
 	}
+}
+
+// Look reads one part anew with a password, in a child process: what a clerk
+// sees who knows it. Nothing is stored. Returns archive.ErrPassword for a wrong
+// one.
+func (p *Pool) Look(ctx context.Context, body sekretariat.Body, ask Parts) (sekretariat.Reading, error) {
+	select {
+	case p.room <- struct{}{}:
+		defer func() { <-p.room }()
+	case <-ctx.Done():
+		return sekretariat.Reading{}, ctx.Err()
+	}
+	c, err := p.startWithFile(ctx, body)
+	if err != nil {
+		return sekretariat.Reading{}, err
+	}
+	defer c.kill()
+	ctx, cancel := context.WithTimeout(ctx, p.partTime(body.Size()))
+	defer cancel()
+	defer context.AfterFunc(ctx, c.kill)()
+	w := bufio.NewWriter(c.in)
+	if err := errors.Join(writeFrame(w, request{Op: opLook, Inline: -1, Parts: &ask}), w.Flush()); err != nil {
+		return sekretariat.Reading{}, gone(ctx, err)
+	}
+	var a answer
+	if err := readFrame(c.out, &a); err != nil {
+		return sekretariat.Reading{}, gone(ctx, err)
+	}
+	return a.Reading, errorOf(a.Code, a.Error)
 }

@@ -86,10 +86,14 @@ func serveOne(reader Direct, r *bufio.Reader, w *bufio.Writer, limit time.Durati
 	// What asks its context ends in time to answer with what it has.
 	ctx, cancel := context.WithTimeout(context.Background(), limit*4/5)
 	defer cancel()
-	reading, err := reader.Read(ctx, req.Input)
-	a := answer{Reading: reading}
+	a := answer{}
+	if req.Op == opLook && req.Parts != nil {
+		a.Reading, err = reader.Look(ctx, body, *req.Parts)
+	} else {
+		a.Reading, err = reader.Read(ctx, req.Input)
+	}
 	if err != nil {
-		a = answer{Error: err.Error()}
+		a = answer{Error: err.Error(), Code: codeOf(err)}
 	}
 	if err := writeFrame(w, a); err != nil {
 		return err

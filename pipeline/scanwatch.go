@@ -171,3 +171,7 @@ func (p *Pipeline) ScanState(l *sekretariat.Letter, path string) sekretariat.Sca
 	}
 	return state
 }
+
+// Scanner is the virus scanner of the centre, nil: it does without. Content
+// that leaves at once and was never stored is scanned by who sends it.
+func (p *Pipeline) Scanner() *virus.Scanner { return p.o.Scanner }

@@ -16,10 +16,10 @@ import (
 	"sekretariat/pipeline"
 )
 
-// Parts delivers the content of parts out of a child process; extract.Pool
-// does.
+// Parts opens parts in a child process; extract.Pool does.
 type Parts interface {
 	Parts(ctx context.Context, body sekretariat.Body, ask extract.Parts, fn func(sekretariat.Part, io.Reader) error) error
+	Look(ctx context.Context, body sekretariat.Body, ask extract.Parts) (sekretariat.Reading, error)
 }
 
 // errPart: the part is listed but its content cannot be had; the message says
@@ -57,7 +57,7 @@ func (a *api) part(ctx context.Context, c call) error {
 		return sendPart(c.w, p, content)
 	})
 	if err == nil && !found {
-		err = fmt.Errorf("%w: it is not in the original as it was listed", errPart)
+		err = extract.ErrNoPart
 	}
 	return partError(err)
 }
@@ -88,6 +88,10 @@ func sendPart(w http.ResponseWriter, p sekretariat.Part, content io.Reader) erro
 // partError says why the content of a part cannot be had.
 func partError(err error) error {
 	switch {
+	case errors.Is(err, extract.ErrNoPreview):
+		return fmt.Errorf("%w: there is no preview of it", errPart)
+	case errors.Is(err, extract.ErrNoPart):
+		return fmt.Errorf("%w: it is not in the original as it was listed", errPart)
 	case errors.Is(err, archive.ErrPassword):
 		return fmt.Errorf("%w: it is encrypted, and the password is missing or wrong", errPart)
 	case errors.Is(err, archive.ErrDamaged):

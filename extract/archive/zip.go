@@ -245,3 +245,20 @@ func (c *checksum) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// OpenZIP opens a ZIP file whose members are wanted by name, with the limits of
+// Walk on its directory. Returns ErrDamaged and ErrLimit.
+func OpenZIP(body sekretariat.Body) (*zip.Reader, error) {
+	more, err := directoryFits(body)
+	if err == nil && more {
+		err = ErrLimit
+	}
+	if err != nil {
+		return nil, damaged(err)
+	}
+	z, err := zip.NewReader(body, body.Size())
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return nil, damaged(err)
+	}
+	return z, nil
+}

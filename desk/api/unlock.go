@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"sekretariat"
+	"sekretariat/extract"
+	"sekretariat/extract/archive"
+	"sekretariat/extract/virus"
+	"sekretariat/pipeline"
+)
+
+// unlock is what a clerk sends who knows a password. Neither it nor what it
+// opens is stored; every request brings it again.
+type unlock struct {
+	Password string `json:"password"`
+	// Part, if not "", asks for the content of this part: the encrypted
+	// document itself without its password, or a member of an archive.
+	Part string `json:"part"`
+}
+
+// maxPassword bounds a password, octets.
+const maxPassword = 1024
+
+// Opened is what a password opens.
+type Opened struct {
+	Text     string                `json:"text,omitempty"`
+	Parts    []sekretariat.Part    `json:"parts"` // the encrypted part, then what it holds
+	Pages    []sekretariat.Page    `json:"pages,omitempty"`
+	Findings []sekretariat.Finding `json:"findings,omitempty"`
+}
+
+// openPart reads an encrypted part with a password: POST {"password": …}.
+func (a *api) openPart(ctx context.Context, c call) error {
+	l, r, err := a.read(ctx, c)
+	if err != nil {
+		return err
+	}
+	ask, err := decodeUnlock(c)
+	if err != nil {
+		return err
+	}
+	path := c.r.PathValue("path")
+	p, ok := find(r.Parts, path)
+	if !ok {
+		return pipeline.ErrNotFound
+	}
+	if err := locked(c.c.Pipeline, l, path); err != nil {
+		return err
+	}
+	_, body, err := a.open(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	look, err := a.Parts.Look(ctx, body, extract.Parts{Reading: *r, Want: []string{path}, Password: ask.Password})
+	if err != nil {
+		return unlockError(err)
+	}
+	if ask.Part == "" {
+		out := Opened{Parts: look.Parts, Pages: look.Pages, Findings: look.Findings}
+		if len(look.Parts) > 0 {
+			out.Text = look.Parts[0].Text
+		}
+		answer(c.w, http.StatusOK, out)
+		return nil
+	}
+	return a.sendOpened(ctx, c, body, opened(r, look, p), ask)
+}
+
+func decodeUnlock(c call) (unlock, error) {
+	var ask unlock
+	d := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, 1<<14))
+	d.DisallowUnknownFields()
+	// What the decoder says may quote the password: it goes nowhere.
+	if err := d.Decode(&ask); err != nil || ask.Password == "" || len(ask.Password) > maxPassword {
+		return ask, fmt.Errorf("%w: the body must be JSON with password (and part)", pipeline.ErrInvalid)
+	}
+	return ask, nil
+}
+
+// unlockError answers in Polish, for a clerk waits for it.
+func unlockError(err error) error {
+	switch {
+	case errors.Is(err, archive.ErrPassword):
+		return fmt.Errorf("%w: hasło nie pasuje, spróbuj jeszcze raz", errPart)
+	case extract.IsChildFailure(err), errors.Is(err, archive.ErrLimit), errors.Is(err, archive.ErrMethod):
+		return fmt.Errorf("%w: pliku nie da się tu otworzyć, użyj programu, w którym powstał", errPart)
+	}
+	return partError(err)
+}
+
+// opened is the reading with what a password opened in one part.
+func opened(r *sekretariat.Reading, look sekretariat.Reading, p sekretariat.Part) sekretariat.Reading {
+	out := *r
+	out.Parts = nil
+	for _, q := range r.Parts {
+		if !holds(p.Path, q.Path) || q.Path == p.Path {
+			out.Parts = append(out.Parts, q)
+		}
+	}
+	for _, q := range look.Parts {
+		if q.Path != p.Path {
+			out.Parts = append(out.Parts, q)
+		}
+	}
+	return out
+}
+
+// holds tells whether the part at outer holds the one at inner.
+func holds(outer, inner string) bool {
+	return len(inner) > len(outer) && inner[:len(outer)+1] == outer+"."
+}
+
+// sendOpened scans what the password opens and sends it. It is unpacked twice,
+// for none of it may lie anywhere in between.
+func (a *api) sendOpened(ctx context.Context, c call, body sekretariat.Body, r sekretariat.Reading, ask unlock) error {
+	p, ok := find(r.Parts, ask.Part)
+	if !ok || ask.Part != c.r.PathValue("path") && !holds(c.r.PathValue("path"), ask.Part) {
+		return pipeline.ErrNotFound
+	}
+	want := extract.Parts{Reading: r, Want: []string{p.Path}, Password: ask.Password, As: extract.AsOpened}
+	each := func(fn func(sekretariat.Part, io.Reader) error) error {
+		found := false
+		err := a.Parts.Parts(ctx, body, want, func(q sekretariat.Part, content io.Reader) error {
+			found = true
+			return fn(q, content)
+		})
+		if err == nil && !found {
+			err = extract.ErrNoPart
+		}
+		return err
+	}
+	if s := c.c.Pipeline.Scanner(); s != nil {
+		err := each(func(_ sekretariat.Part, content io.Reader) error { return scanNow(ctx, s, content) })
+		if err != nil {
+			return unlockError(err)
+		}
+	}
+	return unlockError(each(func(q sekretariat.Part, content io.Reader) error { return sendPart(c.w, q, content) }))
+}
+
+// scanNow scans content that leaves at once.
+func scanNow(ctx context.Context, s *virus.Scanner, content io.Reader) error {
+	found, err := s.Scan(ctx, content)
+	switch {
+	case errors.Is(err, virus.ErrTooLarge):
+		return &lockedError{State: sekretariat.ScanFailed}
+	case errors.Is(err, virus.ErrDown):
+		return &lockedError{State: sekretariat.ScanPending}
+	case err != nil:
+		return err
+	case found != "":
+		return &lockedError{State: sekretariat.ScanInfected, Virus: found}
+	}
+	return nil
+}
