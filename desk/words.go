@@ -86,7 +86,7 @@ var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventSplit: "wydzielono pisma", sekretariat.EventCancelled: "anulowano wpis", sekretariat.EventRegistered: "zarejestrowano",
 	sekretariat.EventRead: "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
 	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu",
-	sekretariat.EventWithdrawn: "wycofano z działu", sekretariat.EventAccess: "otwierano",
+	sekretariat.EventScanned: "sprawdzono programem antywirusowym", sekretariat.EventWithdrawn: "wycofano z działu", sekretariat.EventAccess: "otwierano",
 }
 
 func stepWord(s index.Step) string {
@@ -98,16 +98,20 @@ func stepWord(s index.Step) string {
 
 // findingWords are the findings that a clerk should know of, in their words.
 var findingWords = map[string]string{
-	extract.FindingNoReader: "tego rodzaju pliku nie odczytujemy; oryginał jest zachowany",
-	extract.FindingPicture:  "obraz bez tekstu, czeka na rozpoznanie",
-	extract.FindingEmpty:    "pusty plik",
-	extract.FindingKilled:   "odczytanie trwało zbyt długo; oryginał jest zachowany",
-	"encrypted":             "zaszyfrowane, potrzebne hasło",
-	"pages-no-text":         "niektóre strony są bez tekstu",
-	"text-cut":              "tekst jest skrócony; całość jest w oryginale",
-	"stored-object-damaged": "zapisany plik jest uszkodzony — powiadom administratora",
-	"destroyed":             "treść została zniszczona",
-	"pdf-broken":            "uszkodzony plik PDF",
+	extract.FindingNoReader:  "tego rodzaju pliku nie odczytujemy; oryginał jest zachowany",
+	extract.FindingPicture:   "obraz bez tekstu, czeka na rozpoznanie",
+	extract.FindingEmpty:     "pusty plik",
+	extract.FindingKilled:    "odczytanie trwało zbyt długo; oryginał jest zachowany",
+	extract.FindingEncrypted: "zaszyfrowane, podaj hasło",
+	extract.FindingLimit:     "załączników jest więcej, niż czytamy; wszystkie są w oryginale",
+	extract.FindingArchive:   "archiwum jest zbyt duże lub zbyt złożone, nie rozpakowano go w całości",
+	extract.FindingBroken:    "plik jest uszkodzony, nie dało się go odczytać w całości",
+	extract.FindingPlace:     "zdjęcie zawiera miejsce wykonania (podgląd go nie pokazuje)",
+	"pages-no-text":          "niektóre strony są bez tekstu",
+	"text-cut":               "tekst jest skrócony; całość jest w oryginale",
+	"stored-object-damaged":  "zapisany plik jest uszkodzony — powiadom administratora",
+	"destroyed":              "treść została zniszczona",
+	"pdf-broken":             "uszkodzony plik PDF",
 }
 
 // findingWord is empty for findings that mean nothing to a clerk.

@@ -56,8 +56,8 @@ type desk struct {
 	n      int
 }
 
-// open starts a centre; address is that of its virus scanner, "" for none.
-func open(t *testing.T, address string) *desk {
+// openDesk starts a centre; address is that of its virus scanner, "" for none.
+func openDesk(t *testing.T, address string) *desk {
 	t.Helper()
 	t.Setenv(childMode, "serve")
 	h := ingesttest.NewHouse(t)
@@ -185,7 +185,7 @@ var note = archivetest.File{Name: "notatka.txt", Content: []byte("Notatka.")}
 
 func TestInfectedAndUnscannedPartsAreLocked(t *testing.T) {
 	clamd := virustest.Start(t)
-	d := open(t, clamd.Address)
+	d := openDesk(t, clamd.Address)
 	id := d.mail(scanned, note, archivetest.File{Name: "a.zip", Content: archivetest.ZIP(t, note, archivetest.File{Name: "e.com", Content: virustest.Eicar})})
 	d.want("GET", id, "/parts/2", "", http.StatusOK, "Notatka.")
 	d.want("GET", id, "/parts/3.1", "", http.StatusOK, "Notatka.")
@@ -210,7 +210,7 @@ func TestInfectedAndUnscannedPartsAreLocked(t *testing.T) {
 }
 
 func TestPasswordsAreAskedForAndForgotten(t *testing.T) {
-	d := open(t, virustest.Start(t).Address)
+	d := openDesk(t, virustest.Start(t).Address)
 	names := archivetest.SevenZip(t, []string{"-ptajne", "-mhe=on"}, note)
 	id := d.mail(scanned, archivetest.File{Name: "a.zip", Content: archivetest.SevenZip(t, []string{"-tzip", "-mem=AES256", "-ptajne"}, note)},
 		archivetest.File{Name: "b.7z", Content: names}, archivetest.File{Name: "c.pdf", Content: sealedPDF(t, "tajne")},
@@ -264,7 +264,7 @@ func sealedPDF(t *testing.T, password string) []byte {
 }
 
 func TestPreviewsAreMadeOnceAndSealed(t *testing.T) {
-	d := open(t, "")
+	d := openDesk(t, "")
 	id := d.mail(read, archivetest.File{Name: "a.pdf", Content: []byte(onePage)}, note,
 		archivetest.File{Name: "b.rtf", Content: []byte(`{\rtf1\ansi Wniosek}`)})
 	for range 2 {
