@@ -306,10 +306,27 @@ func (in *Installation) collectWarnings() {
 			in.Warnings = append(in.Warnings, w)
 		}
 	}
-	in.Warnings = appendNonEmpty(in.Warnings, in.MailDoor.Key.warning())
+	in.Warnings = appendNonEmpty(in.Warnings, in.MailDoor.Key.warning(), in.doorWarning())
 	if s := in.Storage.S3; s != nil {
 		in.Warnings = appendNonEmpty(in.Warnings, s.AccessKey.warning(), s.SecretKey.warning())
 	}
+}
+
+// doorWarning tells of a mail door without mailboxes, or the other way round.
+func (in *Installation) doorWarning() string {
+	open, used := in.MailDoor.LMTP != "" || in.MailDoor.SMTP != "", false
+	for _, c := range in.Profiles {
+		for _, m := range c.Mailboxes {
+			used = used || m.Door && !m.Off
+		}
+	}
+	switch {
+	case open && !used:
+		return "Drzwi dla serwera pocztowego (mail_door) są włączone, ale żadna skrzynka ich nie używa (door: true)."
+	case used && !open:
+		return "Skrzynka z „door: true” czeka na pocztę od serwera, ale drzwi (mail_door) nie są włączone w pliku instalacji."
+	}
+	return ""
 }
 
 func (c *Centre) secretWarnings() (list []string) {

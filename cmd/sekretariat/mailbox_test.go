@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"sekretariat/configs"
 	"sekretariat/desk/api"
 	"sekretariat/ingest/email/dovecottest"
@@ -316,6 +318,50 @@ func TestAuthorizeCommand(t *testing.T) {
 	})
 	if len(p.Broken) > 0 {
 		t.Errorf("the provider was asked wrongly: %q", p.Broken)
+	}
+}
+
+// TestMailDoor: a mail server hands over by LMTP what also lies in the IMAP
+// mailbox of the same account: one letter, by whichever door it came first.
+func TestMailDoor(t *testing.T) {
+	s := startDovecot(t, dovecottest.Options{})
+	secret := write(t, t.TempDir(), "password", dovecottest.Password+"\n")
+	lmtp := freePort(t)
+	r := startService(t, fmt.Sprintf("  - { id: poczta, address: poczta@ops.example, door: true, server: \"%s\", ca: %s, user: intake, password: { file: %s } }\n"+
+		"  - { id: mzon, address: mzon@ops.example, door: true }\n", s.TLSAddr, s.CA, secret), "mail_door: { lmtp: "+lmtp+" }\n")
+	body := "From: a@example.org\r\nSubject: wniosek\r\n\r\nTresc\r\n"
+	hand := func(to string) {
+		t.Helper()
+		conn, err := net.Dial("tcp", lmtp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c := smtp.NewClientLMTP(conn)
+		if err := c.SendMail("a@example.org", []string{to}, strings.NewReader("Received: by mx; Mon, 30 Nov 2026 08:00:00 +0100\r\n"+body)); err != nil {
+			t.Fatalf("hand over: %v", err)
+		}
+	}
+	hand("poczta@ops.example")
+	hand("poczta@ops.example") // its answer was lost: once more
+	r.until("registered", func() bool { return len(r.register()) == 1 })
+	if err := s.Deliver("intake", "INBOX", []byte("Return-Path: <a@example.org>\r\n"+body), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.until("moved as known", func() bool {
+		files, err := s.Files("intake", "Sekretariat/Przyjete")
+		return err == nil && len(files) == 1
+	})
+	if rows := r.register(); len(rows) != 1 || rows[0]["door"] != "lmtp" {
+		t.Errorf("register: %v", rows)
+	}
+	hand("mzon@ops.example") // another mailbox of the series: a parked twin (invariant I2)
+	out, errs, code := call(t, "verify", "--config", r.config)
+	if code != 0 {
+		t.Errorf("verify: %s%s", out, errs)
+	}
+	if rows := r.register(); len(rows) != 1 {
+		t.Errorf("register: %v", rows)
 	}
 }
 

@@ -399,6 +399,9 @@ func (s *service) listen(ctx context.Context, g *errgroup.Group) error {
 	if err := s.listenCallbacks(ctx, g); err != nil {
 		return err
 	}
+	if err := s.openMailDoor(ctx, g); err != nil {
+		return err
+	}
 	if !s.hasUploads() {
 		return nil
 	}
