@@ -76,7 +76,10 @@ type Delivery struct {
 	Arrived Arrival
 	Sent    time.Time // as the channel says, zero if unknown
 	Test    bool      // marked as a test by the channel (ePUAP czyTestowe)
-	Junk    bool      // it lay in the folder for what the mail server takes for spam
+	// Proof marks proof of what became of a letter that the office sent (rule
+	// P11): a kind of its own, no new matter.
+	Proof bool
+	Junk  bool // it lay in the folder for what the mail server takes for spam
 
 	// Source holds what else the channel knows (sender account, ePUAP id, …).
 	// It may hold personal data: it is stored only inside the sealed manifest.
@@ -127,9 +130,21 @@ type Manifest struct {
 	Received time.Time         `json:"received"` // when we had all bytes, UTC
 	Sent     *time.Time        `json:"sent,omitempty"`
 	Test     bool              `json:"test,omitempty"`
-	Junk     bool              `json:"junk,omitempty"` // see Delivery.Junk
-	Park     ParkReason        `json:"park,omitempty"` // why the submission is to be parked: its body is a note about something that could not be taken in
+	Junk     bool              `json:"junk,omitempty"`  // see Delivery.Junk
+	Proof    bool              `json:"proof,omitempty"` // see Delivery.Proof
+	Park     ParkReason        `json:"park,omitempty"`  // why the submission is to be parked: its body is a note about something that could not be taken in
 	Source   map[string]string `json:"source,omitempty"`
+}
+
+// Arrival is what the event that announces the submission says of it; key and
+// digest are those of the stored manifest. It follows from the manifest alone,
+// so whoever writes it, at any time, writes the same.
+func (m Manifest) Arrival(key string, digest Digest) ArrivedData {
+	return ArrivedData{
+		Submission: m.Submission, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit, Department: m.Department,
+		Series: m.Series, Size: m.Original.Size, ManifestKey: key, Manifest: digest, Content: m.Content,
+		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Proof: m.Proof, Park: m.Park,
+	}
 }
 
 // ManifestVersion is the version of the Manifest written by this program.

@@ -95,8 +95,9 @@ type ArrivedData struct {
 	Arrived     Arrival      `json:"arrived"`
 	Received    time.Time    `json:"received"`
 	Test        bool         `json:"test,omitempty"`
-	Junk        bool         `json:"junk,omitempty"` // the mail server took it for spam: a hint for sorting, no proof
-	Park        ParkReason   `json:"park,omitempty"` // the receiver asks for parking: the body is a note, see ingest.Receiver.Park
+	Proof       bool         `json:"proof,omitempty"` // of what became of a letter that was sent, see Delivery.Proof
+	Junk        bool         `json:"junk,omitempty"`  // the mail server took it for spam: a hint for sorting, no proof
+	Park        ParkReason   `json:"park,omitempty"`  // the receiver asks for parking: the body is a note, see ingest.Receiver.Park
 }
 
 // Action is what sorting does with one letter.
@@ -117,6 +118,7 @@ const (
 	ParkDuplicate ParkReason = "duplicate" // twin of a registered letter, see Of
 	ParkOversize  ParkReason = "oversize"  // over the hard limit; the original waits at its source
 	ParkRefused   ParkReason = "refused"   // the source holds something that cannot be taken in
+	ParkProof     ParkReason = "proof"     // proof of what became of a letter that was sent, where the centre does not number those
 )
 
 // SortedLetter is one letter of a submission.

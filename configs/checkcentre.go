@@ -41,6 +41,7 @@ func (d *document) checkCentre(c *Centre) {
 	d.checkSeries(c, n)
 	d.checkDepartments(c, n)
 	d.checkHours(c.Hours)
+	d.oneOf(path{"proofs"}, c.Proofs, ProofsRegister, ProofsPark)
 	for i, e := range c.EmailPolicy {
 		at := path{"email_policy", i}
 		d.span(at, e.From, e.To)

@@ -149,6 +149,7 @@ type Centre struct {
 	Acknowledgement Acknowledgement `yaml:"acknowledgement"`
 
 	Unknown []UnknownValue `yaml:"unknown"` // what the office has not given yet
+	Proofs  string         `yaml:"proofs"`  // proofs and returns of letters that were sent: register (default; number and queue of the department of the case) or park
 	Notes   string         `yaml:"notes"`   // free text for the people who run it
 
 	// Warnings are what is not known yet and what it turns off, in Polish.

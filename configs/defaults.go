@@ -41,6 +41,7 @@ func (c *Centre) setDefaults() {
 	if !slices.ContainsFunc(c.Series, func(s Series) bool { return s.ID == sekretariat.MainSeries }) {
 		c.Series = append([]Series{{ID: sekretariat.MainSeries, Title: "Rejestr przesyłek wpływających"}}, c.Series...)
 	}
+	setDefault(&c.Proofs, ProofsRegister)
 	if c.RuleSets == nil {
 		c.RuleSets = []string{"common"}
 	}

@@ -15,6 +15,12 @@ const (
 	AfterDelete = "delete"
 )
 
+// What becomes of proofs and returns of letters that were sent (rule P11).
+const (
+	ProofsRegister = "register"
+	ProofsPark     = "park"
+)
+
 func (e *EDelivery) setDefaults() {
 	setDefault(&e.Poll, 2*time.Minute)
 	setDefault(&e.Window, 48*time.Hour)

@@ -70,7 +70,7 @@ func (r *Intake) describe(d sekretariat.Delivery, park sekretariat.ParkReason, f
 		Original: sekretariat.ObjectRef{
 			Key: storage.OriginalKey(d.Centre, id, f.SHA256), SHA256: f.SHA256, Size: f.Size, MediaType: d.MediaType,
 		},
-		Arrived: d.Arrived, Received: now, Test: d.Test, Junk: d.Junk, Park: park, Source: cut(d.Source),
+		Arrived: d.Arrived, Received: now, Test: d.Test, Junk: d.Junk, Proof: d.Proof, Park: park, Source: cut(d.Source),
 	}
 	if d.Content != nil {
 		m.Content = d.Content(f)
@@ -101,16 +101,11 @@ func cut(source map[string]string) map[string]string {
 	return out
 }
 
-// arrived is the event that announces a manifest. It follows from the manifest
-// alone, so whoever writes it writes the same.
+// arrived is the event that announces a manifest.
 func arrived(k kept) (sekretariat.Event, error) {
 	m := k.manifest
-	return sekretariat.NewEvent(sekretariat.EventArrived, m.Centre, role, string(m.Submission), 0, m.Received, sekretariat.ArrivedData{
-		Submission: m.Submission, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit,
-		Department: m.Department, Series: m.Series, Size: m.Original.Size,
-		ManifestKey: storage.ManifestKey(m.Centre, m.Submission), Manifest: sekretariat.DigestOf(k.raw),
-		Content: m.Content, Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Park: m.Park,
-	})
+	return sekretariat.NewEvent(sekretariat.EventArrived, m.Centre, role, string(m.Submission), 0, m.Received,
+		m.Arrival(storage.ManifestKey(m.Centre, m.Submission), sekretariat.DigestOf(k.raw)))
 }
 
 // checkNote looks at the text of a parked item.

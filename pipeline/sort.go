@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/ledger"
 )
 
@@ -52,6 +53,8 @@ func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekret
 		return parked(l, a.Park, ""), nil
 	case a.Test:
 		return parked(l, sekretariat.ParkTest, ""), nil
+	case a.Proof && p.o.Centre.Proofs == configs.ProofsPark:
+		return parked(l, sekretariat.ParkProof, ""), nil
 	}
 	if a.Kind == sekretariat.KindMail {
 		v, err := p.look(ctx, a)

@@ -93,11 +93,7 @@ func (r *rebuilder) arrival(ctx context.Context, id sekretariat.SubmissionID) (s
 	if err := json.Unmarshal(raw, &m); err != nil || m.Submission != id || m.Centre != r.o.Centre {
 		return sekretariat.ArrivedData{}, fmt.Errorf("manifest of submission %s is not one: %w", id, storage.ErrDamaged)
 	}
-	return sekretariat.ArrivedData{
-		Submission: id, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit, Department: m.Department,
-		Series: m.Series, Size: m.Original.Size, ManifestKey: key, Manifest: sekretariat.DigestOf(raw), Content: m.Content,
-		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Park: m.Park,
-	}, nil
+	return m.Arrival(key, sekretariat.DigestOf(raw)), nil
 }
 
 func (r *rebuilder) append(ctx context.Context, stream ledger.StreamName, subject string, last uint64, t sekretariat.EventType, about string, at time.Time, data any) error {

@@ -57,6 +57,9 @@ type candidate struct {
 // exists in the centre, and depends on nothing but the facts and the
 // configuration.
 func (r *Router) Decide(f Facts) sekretariat.Decision {
+	if isProof(f) {
+		return r.proof(f)
+	}
 	c := contentOf(f.Reading)
 	reasons := r.reasons(f, r.find(c))
 	list := r.candidates(reasons, f.Arrived.Unit)

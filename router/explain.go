@@ -16,6 +16,7 @@ var fallbackText = map[string]string{
 	becauseUnreadable: "pisma nie udało się odczytać",
 	becauseEncrypted:  "pismo jest zaszyfrowane",
 	becauseUnmapped:   "sprawa nie ma działu w konfiguracji ośrodka",
+	becauseProof:      "dowód bez sprawy: nie wiadomo, do której sprawy należy",
 }
 
 // ruleText is the "because" of decisions that no configured rule makes.

@@ -32,6 +32,7 @@ func (c *Channel) delivery(l *letter) sekretariat.Delivery {
 	d := sekretariat.Delivery{
 		Centre: c.o.Centre, Kind: sekretariat.KindEDelivery, Door: sekretariat.DoorUAAPI, Account: a.ID,
 		Unit: a.Unit, Department: a.Department, Series: a.Series,
+		Proof:  l.kind == edoreczenia.KindProof,
 		Source: c.source(l), MediaType: edoreczenia.MediaType, Arrived: c.arrived(l),
 	}
 	identity := c.identity(l)
