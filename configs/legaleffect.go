@@ -138,3 +138,32 @@ func (d *document) checkLegalEffect(c *Centre) {
 		}
 	}
 }
+
+// MatterEffect is what a letter counts for in one kind of matter.
+type MatterEffect struct {
+	Matter Matter
+	Sender string // one of the Sender constants
+	LegalEffect
+}
+
+// LegalEffects is the part of the table that is shown with a letter: what it
+// counts for in each kind of matter if a citizen sent it, and, as its last
+// line, if a public body did.
+func (c *Centre) LegalEffects(kind sekretariat.Kind, at time.Time) []MatterEffect {
+	var out []MatterEffect
+	for _, m := range Matters() {
+		if m != MatterOther {
+			out = append(out, MatterEffect{m, SenderCitizen, c.LegalEffectOf(kind, m, SenderCitizen, at)})
+		}
+	}
+	return append(out, MatterEffect{MatterApplication, SenderPublicBody, c.LegalEffectOf(kind, MatterApplication, SenderPublicBody, at)})
+}
+
+// Word is the effect in Polish, for a clerk.
+func (l LegalEffect) Word() string {
+	word := map[string]string{EffectYes: "skuteczne", EffectNo: "nieskuteczne", EffectAssess: "do oceny"}[l.Effect]
+	if l.Check {
+		word += " (do weryfikacji)"
+	}
+	return word
+}

@@ -29,6 +29,7 @@ type letterData struct {
 	Reading  *sekretariat.Reading // nil: not read yet, or not to be opened
 	Trouble  string               // why it cannot be shown
 	Findings []string
+	Effects  []configs.MatterEffect // what the way of sending counts for
 	Steps    []stepView
 	Notes    []noteView
 	Content  string // where the API has its content
@@ -70,6 +71,7 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 		Letter: l, Where: departmentName(v.c.Config, l.Department), Content: "/api/v1/letters/" + string(l.ID),
 		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent,
 	}
+	data.Effects = v.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At)
 	if !l.Number.IsZero() {
 		data.Printed = v.c.Config.Print(l.Number)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/extract"
 )
 
@@ -151,6 +152,7 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 		}
 		fmt.Fprintf(t, "signature\t%s, %s: %s\n", strings.TrimSpace(s.Type+" "+s.Part), s.Verdict, oneLine(text, 300))
 	}
+	printEffects(t, r)
 	for _, f := range r.Findings {
 		fmt.Fprintf(t, "finding\t%s %s %s\n", f.Code, f.Part, oneLine(f.Detail, 80))
 	}
@@ -178,4 +180,19 @@ func oneLine(s string, n int) string {
 		return string(rs[:n]) + "…"
 	}
 	return clean
+}
+
+// printEffects prints what an ePUAP letter that came today would count for, by
+// the table that comes with the program.
+func printEffects(w io.Writer, r sekretariat.Reading) {
+	if !strings.HasPrefix(r.Reader, "epuap-") || r.Outcome == sekretariat.ReadUnreadable {
+		return
+	}
+	for _, e := range (&configs.Centre{}).LegalEffects(sekretariat.KindEPUAP, sekretariat.SystemClock()) {
+		label := e.Matter.Title()
+		if e.Sender == configs.SenderPublicBody {
+			label = "pismo podmiotu publicznego"
+		}
+		fmt.Fprintf(w, "legal effect\t%s: %s\n", label, e.Word())
+	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/desk/audit"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
@@ -39,6 +40,8 @@ type Centre struct {
 	Print func(sekretariat.Number) string
 	// Why makes the Polish words of the code of an acknowledgement.
 	Why func(code string) string
+	// Config is the centre's configuration: name, table of legal effect.
+	Config *configs.Centre
 }
 
 // Options make an API.
@@ -71,6 +74,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/letters/{id}/preview", a.with("preview", a.preview))
 	mux.HandleFunc("GET /api/v1/letters/{id}/parts/{path}/preview", a.with("preview", a.preview))
 	mux.HandleFunc("POST /api/v1/letters/{id}/parts/{path}/open", a.with("open", a.openPart))
+	mux.HandleFunc("GET /api/v1/letters/{id}/view", a.with("view", a.viewHTML))
+	mux.HandleFunc("GET /api/v1/letters/{id}/view.pdf", a.with("view", a.viewPDF))
 	mux.HandleFunc("POST /api/v1/letters/{id}/taken", a.with("taken", a.taken))
 	mux.HandleFunc("POST /api/v1/letters/{id}/done", a.with("done", a.done))
 	mux.HandleFunc("POST /api/v1/letters/{id}/handed-back", a.with("handed-back", a.handedBack))
@@ -235,6 +240,12 @@ type Letter struct {
 	Sender     *sekretariat.Party       `json:"sender,omitempty"`
 	Parts      []Part                   `json:"parts,omitempty"`
 	Scan       Scan                     `json:"scan"`
+	// Senders are all that signatures, account and document name, each with its
+	// basis; Signatures say what the signatures are worth.
+	Senders    []sekretariat.Party     `json:"senders,omitempty"`
+	Signatures []sekretariat.Signature `json:"signatures,omitempty"`
+	// Effects is what the way of sending counts for, by kind of matter.
+	Effects []Effect `json:"effects,omitempty"`
 	// Failures are steps of the letter that failed for good.
 	Failures []sekretariat.FailedData `json:"failures,omitempty"`
 
@@ -262,9 +273,13 @@ func (a *api) letter(ctx context.Context, c call) error {
 		Why: c.c.Explain(l.Decision), Original: m.Original,
 		Failures: l.Failures, Scan: scanOf(c.c.Pipeline, l),
 	}
+	if c.c.Config != nil {
+		out.Effects = effects(c.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At))
+	}
 	switch _, r, err := a.read(ctx, c); {
 	case err == nil:
 		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, a.parts(c, l, r)
+		out.Senders, out.Signatures = r.Senders, r.Signatures
 	case lost(err):
 		a.Logger.Error().Err(err).Str("action", "letter").Msg("a letter is shown without its reading; run: sekretariat verify --deep")
 	case !errors.Is(err, errTooEarly) && !errors.Is(err, pipeline.ErrForbidden):

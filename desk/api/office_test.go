@@ -77,7 +77,7 @@ func open(t *testing.T) *office {
 	})
 	o.tokens = api.NewTokens(h.Store, o.now)
 	o.server = httptest.NewServer(api.New(api.Options{
-		Centres: map[sekretariat.CentreID]api.Centre{o.cfg.ID: {Pipeline: o.pipe, Log: o.log, Vault: h.Vault, Explain: r.Explain, Print: o.cfg.Print}},
+		Centres: map[sekretariat.CentreID]api.Centre{o.cfg.ID: {Pipeline: o.pipe, Log: o.log, Vault: h.Vault, Explain: r.Explain, Print: o.cfg.Print, Config: o.cfg}},
 		Tokens:  o.tokens, Clock: o.now, Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(o.server.Close)
