@@ -73,6 +73,23 @@ func Decode(b []byte, declared string) (string, Result) {
 	return finish(text, Result{Name: name, Basis: basis, Unknown: unknown, Double: double})
 }
 
+// DecodeNear is Decode for undeclared octets that stand beside text in a known
+// encoding, see GuessNear.
+func DecodeNear(b []byte, near string) string {
+	if text, _, ok := byMark(b); ok {
+		return text
+	}
+	if text, ok := decodeASCII(b, ""); ok {
+		return text
+	}
+	name := GuessNear(b, near)
+	text := decodeAs(b, name)
+	if once, ok := undouble(text); ok && name == "utf-8" {
+		text = once
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
 // choose picks the encoding for octets that are not plain ASCII.
 func choose(b []byte, label string) (string, Basis) {
 	single := label == "" || label == "us-ascii" || singleByte(label)
@@ -100,7 +117,7 @@ func chooseUTF8(b []byte, label string) (string, Basis) {
 		case "utf-8":
 			return label, Declared
 		case "":
-			return "utf-8", Guessed
+			return Guess(b), Guessed
 		}
 		return "utf-8", Overruled
 	}

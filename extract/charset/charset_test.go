@@ -262,3 +262,43 @@ func BenchmarkGuess(b *testing.B) {
 		Guess(raw)
 	}
 }
+
+// TestGuessHard: what short Polish texts hold beside their letters, and little
+// else to go by.
+func TestGuessHard(t *testing.T) {
+	for _, s := range []string{
+		"art. 209 § 1a k.k.", "uwagi do § 6 i § 7", "ZESPÓŁ RATUNKOWY", "PROSIMY O ZABRANIE MĘŻA", "Łódź", "ł",
+	} {
+		for name, e := range map[string]encoding.Encoding{"windows-1250": charmap.Windows1250, "iso-8859-2": charmap.ISO8859_2} {
+			b, err := e.NewEncoder().String(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := Decode([]byte(b), ""); got != s {
+				t.Errorf("%q in %s: got %q", s, name, got)
+			}
+		}
+	}
+	for _, s := range []string{"decyzja kasacyjna – akta", "harmonogram 15–21.08", "kara — koniec", "„Nowy” zasiłek"} {
+		b, err := charmap.Windows1250.NewEncoder().String(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := Decode([]byte(b), ""); got != s {
+			t.Errorf("%q: got %q", s, got)
+		}
+	}
+	for s, e := range map[string]encoding.Encoding{"Привіт, і що?": charmap.Windows1251, "Україна": charmap.KOI8U} {
+		b, err := e.NewEncoder().String(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := Decode([]byte(b), ""); got != s {
+			t.Errorf("%q: got %q", s, got)
+		}
+	}
+	// A name that could be either, beside a letter that is known.
+	if got := DecodeNear([]byte("A\xb3a \xcfika"), "iso-8859-2"); got != "Ała Ďika" {
+		t.Errorf("near: %q", got)
+	}
+}

@@ -26,6 +26,7 @@ const (
 type candidate struct {
 	name     string
 	cyrillic bool
+	rare     bool // hardly ever met: only clear text is taken for it
 	classes  [256]class
 	upper    [256]bool
 	points   [256]int8
@@ -68,7 +69,8 @@ const (
 )
 
 func newCandidate(name string, m *charmap.Charmap, homeLetters, commonLetters string) *candidate {
-	c := &candidate{name: name, cyrillic: homeLetters == ukrainian}
+	// DOS went out of use before e-mail came to these offices.
+	c := &candidate{name: name, cyrillic: homeLetters == ukrainian, rare: name == "ibm852"}
 	for i := range 256 {
 		r := m.DecodeByte(byte(i))
 		c.upper[i] = unicode.IsUpper(r)
@@ -123,6 +125,8 @@ type score struct {
 	bad      int // symbols in words, capitals inside words
 	home     int // letters of the home alphabet
 	strange  int // letters and symbols that are neither home nor neutral
+	joined   int // letters of the home alphabet beyond ASCII that touch one another
+	ascii    int // ASCII letters
 	rejected bool
 }
 
@@ -167,8 +171,13 @@ func (c *candidate) score(b []byte) score {
 		case reject:
 			s.rejected = true
 			return s
+		case asciiLower, asciiUpper:
+			s.ascii++
 		case home:
 			s.home++
+			if prev == home {
+				s.joined++
+			}
 		case common, foreign, symbol:
 			s.strange++
 		}
@@ -184,6 +193,9 @@ func (c *candidate) score(b []byte) score {
 			s.points += pointsInWord
 			s.bad++
 		}
+		if c.rare && k.letter() && o >= 0x80 && !prev.letter() && !next.letter() {
+			s.strange++ // a dash rather than a word of one letter
+		}
 		if run++; !k.letter() || o < 0x80 {
 			run = 0
 		}
@@ -192,6 +204,8 @@ func (c *candidate) score(b []byte) score {
 		}
 		prev, prevUpper = k, c.upper[o]
 	}
+	// A lone "і" in Latin text is a "§" (art. 209 § 1a).
+	s.rejected = c.rare && s.strange >= s.home || c.cyrillic && s.joined == 0 && s.ascii > 0
 	return s
 }
 
@@ -215,17 +229,59 @@ func (c *candidate) pair(s *score, k, prev class, upper, prevUpper bool) {
 
 // Guess returns the name of the encoding that undeclared octets are most
 // likely in. Octets without any beyond ASCII are "us-ascii".
-func Guess(b []byte) string {
+func Guess(b []byte) string { return GuessNear(b, "") }
+
+// GuessNear is Guess for octets that stand beside text in a known encoding,
+// such as a header beside its letter: that one decides when the octets
+// themselves hardly do.
+func GuessNear(b []byte, near string) string {
 	if looksUTF8(b) {
+		if name, ok := chanceUTF8(b); ok {
+			return name
+		}
 		return "utf-8"
 	}
 	if _, ok := decodeASCII(b, ""); ok {
 		return "us-ascii"
 	}
+	return guessSingle(b, near)
+}
+
+// chanceUTF8 tells whether octets are valid UTF-8 by chance: two capitals of a
+// Polish word ("MĘŻ") are, in a single-byte encoding, one letter of a phonetic
+// alphabet.
+func chanceUTF8(b []byte) (name string, ok bool) {
+	const most = 3 // such letters in a text
+	n := 0
+	for _, r := range string(b) {
+		switch {
+		case r < 0x80:
+		case r >= 0x180 && r < 0x300, r >= 0x460 && r < 0x530, r >= 0x530 && r < 0x590: // extended Latin and Cyrillic, phonetic, Armenian
+			n++
+		default:
+			return "", false
+		}
+	}
+	if n == 0 || n > most {
+		return "", false
+	}
+	for _, c := range candidates[:2] {
+		if s := c.score(b); !s.rejected && s.strange == 0 && s.bad == 0 && s.home >= 2*n {
+			return c.name, true
+		}
+	}
+	return "", false
+}
+
+// guessSingle chooses between the single-byte encodings.
+func guessSingle(b []byte, near string) string {
 	sampled := sample(b)
 	best, bestPoints := "", 0
 	for _, c := range candidates {
 		s := c.score(sampled)
+		if c.name == near && s.bad == 0 {
+			s.points += pointsPolish
+		}
 		if !s.rejected && (best == "" || s.points > bestPoints) {
 			best, bestPoints = c.name, s.points
 		}

@@ -26,6 +26,7 @@ type reader struct {
 	texts    int                          // octets of text kept
 	levels   []int                        // messages around each part
 	outlook  bool                         // the original is an Outlook message: its header is made here
+	near     string                       // encoding of the first text that is not plain ASCII
 	class    string                       // what kind of machine wrote it, by its class there
 	root     header
 	report   report
@@ -160,6 +161,7 @@ func headerText(raw []byte) string { return oneLine(decodeWords(raw)) }
 // finish fills in what the header of the message says and returns the Reading.
 func (r *reader) finish() sekretariat.Reading {
 	h, out := &r.root, &r.out
+	r.decodeRaw(h)
 	r.subject(h)
 	r.people(h)
 	r.date(h)
@@ -176,6 +178,19 @@ func (r *reader) finish() sekretariat.Reading {
 	r.report.addTo(out)
 	r.judge(h)
 	return *out
+}
+
+// decodeRaw decodes the undeclared octets of the fields that people read: they
+// are probably in the encoding of the text.
+func (r *reader) decodeRaw(h *header) {
+	for i := range h.fields {
+		switch f := &h.fields[i]; f.name {
+		case "subject", "from", "to", "cc", "reply-to", "sender":
+			if beyondASCII(f.value) {
+				f.value = []byte(charset.DecodeNear(f.value, r.near))
+			}
+		}
+	}
 }
 
 func (r *reader) subject(h *header) {
@@ -298,6 +313,9 @@ func selectHeaders(h *header, further []string) map[string]string {
 // noteCharset tells how a text part was decoded when that was not simply as
 // declared.
 func (r *reader) noteCharset(path, declared string, res charset.Result) {
+	if r.near == "" && res.Name != "us-ascii" {
+		r.near = res.Name
+	}
 	detail := declared + " → " + res.Name
 	if res.Unknown {
 		r.find(FindingCharsetUnknown, path, detail)
