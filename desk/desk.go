@@ -11,7 +11,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -56,7 +55,6 @@ type Options struct {
 type Desk struct {
 	o       Options
 	pages   *pages
-	titles  *titles
 	held    *held
 	handler http.Handler
 	life    context.Context // ends with Close
@@ -75,7 +73,7 @@ func New(o Options) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Desk{o: o, pages: p, titles: newTitles()}
+	d := &Desk{o: o, pages: p}
 	d.life, d.end = context.WithCancel(context.Background())
 	d.held = newHeld(o.Hold, d.carryOut)
 	d.handler = d.routes()
@@ -202,33 +200,3 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, v *visit, err error)
 
 // pattern is the route of a request: without ids, which logs need not have.
 func pattern(r *http.Request) string { return r.Pattern }
-
-// titles remembers how letters are called in lists, for readings never change.
-// It is bounded; losing one costs a read.
-type titles struct {
-	mu sync.Mutex
-	m  map[string]title
-}
-
-// title is what a list shows of a letter's content.
-type title struct{ Subject, Sender string }
-
-const maxTitles = 5000
-
-func newTitles() *titles { return &titles{m: map[string]title{}} }
-
-func (t *titles) get(key string) (title, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	v, ok := t.m[key]
-	return v, ok
-}
-
-func (t *titles) put(key string, v title) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.m) >= maxTitles {
-		clear(t.m)
-	}
-	t.m[key] = v
-}

@@ -41,7 +41,7 @@ func (d *Desk) inbox(ctx context.Context, v visit) error {
 	if err != nil {
 		return err
 	}
-	parked := &list{ID: "odlozone", Heading: "Odłożone", Empty: "Nic nie jest odłożone.", Path: "/", Rows: d.rows(ctx, v.c, rows), Next: next}
+	parked := &list{ID: "odlozone", Heading: "Odłożone", Empty: "Nic nie jest odłożone.", Path: "/", Rows: d.rows(v.c, rows), Next: next}
 	data := inboxData{Counts: counts, Waiting: waiting, Parked: parked}
 	for dep, n := range counts.Open {
 		if dep != sekretariat.Sekretariat {
@@ -65,7 +65,7 @@ func (d *Desk) queue(ctx context.Context, v visit, dep sekretariat.DepartmentID)
 	if err != nil {
 		return nil, err
 	}
-	return &list{Rows: d.rows(ctx, v.c, rows), Next: next}, nil
+	return &list{Rows: d.rows(v.c, rows), Next: next}, nil
 }
 
 // departmentData is the page of one department.

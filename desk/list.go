@@ -1,23 +1,18 @@
 package desk
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sekretariat"
-	"sekretariat/pipeline"
 	"sekretariat/register/index"
 )
 
 // row is a line of a list with what it is called.
 type row struct {
 	index.Row
-	title
 	Printed string // number on paper
 	Waits   string // since when it waits, in words
 	Where   string // name of the department that has it
@@ -35,15 +30,9 @@ type list struct {
 
 const pageRows = 50
 
-// readers bounds how many readings are opened at once for one list.
-const readers = 4
-
-// rows gives lines their names. A letter whose content cannot be opened stands
-// in the list without one: it must not hide the others.
-func (d *Desk) rows(ctx context.Context, c *Centre, in []index.Row) []row {
+// rows makes lines of what the read model answers.
+func (d *Desk) rows(c *Centre, in []index.Row) []row {
 	out := make([]row, len(in))
-	var g errgroup.Group
-	g.SetLimit(readers)
 	now := d.o.Clock()
 	for i, r := range in {
 		out[i] = row{Row: r, Where: departmentName(c.Config, r.Department), Held: d.held.has(r.Letter)}
@@ -53,15 +42,7 @@ func (d *Desk) rows(ctx context.Context, c *Centre, in []index.Row) []row {
 		if since := latest(r); !since.IsZero() {
 			out[i].Waits = waits(now.Sub(since))
 		}
-		if r.View != sekretariat.Full || r.Reading.Key == "" {
-			continue
-		}
-		g.Go(func() error {
-			out[i].title = d.title(ctx, c, r)
-			return nil
-		})
 	}
-	_ = g.Wait()
 	return out
 }
 
@@ -74,22 +55,6 @@ func latest(r index.Row) time.Time {
 	return time.Time{}
 }
 
-func (d *Desk) title(ctx context.Context, c *Centre, r index.Row) title {
-	if t, ok := d.titles.get(r.Reading.Key); ok {
-		return t
-	}
-	reading, err := pipeline.LoadReading(ctx, c.Vault, c.Config.ID, r.Letter.Submission(), r.Reading)
-	if err != nil {
-		if ctx.Err() == nil {
-			d.o.Logger.Warn().Err(err).Str("letter", string(r.Letter)).Msg("a letter has no name in lists: its reading does not open")
-		}
-		return title{}
-	}
-	t := title{Subject: shorten(reading.Subject, 160), Sender: shorten(senderOf(reading.Sender), 80)}
-	d.titles.put(r.Reading.Key, t)
-	return t
-}
-
 func senderOf(p sekretariat.Party) string {
 	for _, s := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Email} {
 		if s != "" {
@@ -97,14 +62,6 @@ func senderOf(p sekretariat.Party) string {
 		}
 	}
 	return ""
-}
-
-func shorten(s string, n int) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > n {
-		return strings.TrimSpace(string(r[:n])) + "…"
-	}
-	return s
 }
 
 // waits says a duration as people do.

@@ -61,7 +61,7 @@ func (d *Desk) register(ctx context.Context, v visit) error {
 	q.Del("od")
 	data := registerData{
 		Filter: f, Query: q.Encode(), Departments: v.c.Config.Departments, Series: v.c.Config.Series, Kinds: filterKinds, Statuses: filterStatuses,
-		List: &list{ID: "rejestr", Heading: "Rejestr przesyłek wpływających", Empty: "Żaden wpis nie pasuje.", Rows: d.rows(ctx, v.c, rows), Next: next, Path: "/rejestr", Departments: true},
+		List: &list{ID: "rejestr", Heading: "Rejestr przesyłek wpływających", Empty: "Żaden wpis nie pasuje.", Rows: d.rows(v.c, rows), Next: next, Path: "/rejestr", Departments: true},
 	}
 	if f.Year != 0 {
 		data.Year = strconv.Itoa(f.Year)
@@ -102,32 +102,47 @@ type searchData struct {
 // identifier is a register identifier, "RPW-2026-000123".
 var identifier = regexp.MustCompile(`^RPW-(?:([A-Za-z0-9-]+)-)?(\d{4})-0*(\d{1,9})$`)
 
-// search finds a letter by its number, as printed or as identifier, or by its
-// id. A foreign number and a missing one answer alike.
+// search finds a letter by its number, as printed or as identifier, by its id,
+// or by words, names, telephone numbers in it. What somebody may not see and
+// what is not there answer alike.
 func (d *Desk) search(ctx context.Context, v visit) error {
 	words := strings.TrimSpace(v.r.URL.Query().Get("q"))
-	data := searchData{Words: words, Rows: &list{ID: "wyniki", Heading: "Wyniki", Empty: "Nie ma takiego pisma albo nie jest ono przeznaczone dla Ciebie.", Departments: true}}
+	data := searchData{Words: words, Rows: &list{ID: "wyniki", Heading: "Wyniki", Empty: "Nic nie pasuje – albo nie jest przeznaczone dla Ciebie.", Departments: true}}
 	if id, err := sekretariat.ParseLetterID(strings.ToLower(words)); err == nil {
 		if _, err := v.c.Pipeline.Letter(ctx, v.who, id); err == nil {
 			return d.goTo(v, "/pismo/"+string(id))
 		}
 	}
-	var found []index.Row
-	for _, n := range numbersOf(v.c.Config, words, sekretariat.RegisterYear(d.o.Clock())) {
+	numbers := numbersOf(v.c.Config, words, sekretariat.RegisterYear(d.o.Clock()))
+	found, err := d.byNumber(ctx, v, numbers)
+	if err != nil {
+		return err
+	}
+	if len(found) == 1 && found[0].View == sekretariat.Full {
+		return d.goTo(v, "/pismo/"+string(found[0].Letter))
+	}
+	if len(found) == 0 {
+		if found, data.Rows.Next, err = v.c.Index.Search(ctx, v.who, words, index.Page{Limit: pageRows, After: v.r.URL.Query().Get("od")}); err != nil {
+			return err
+		}
+	}
+	data.Rows.Rows = d.rows(v.c, found)
+	return d.show(v, "szukaj", "Szukaj", data)
+}
+
+// byNumber finds the letters that have one of the numbers.
+func (d *Desk) byNumber(ctx context.Context, v visit, numbers []sekretariat.Number) (found []index.Row, err error) {
+	for _, n := range numbers {
 		r, err := v.c.Index.ByNumber(ctx, v.who, n)
 		if errors.Is(err, index.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		found = append(found, r)
 	}
-	if len(found) == 1 && found[0].View == sekretariat.Full {
-		return d.goTo(v, "/pismo/"+string(found[0].Letter))
-	}
-	data.Rows.Rows = d.rows(ctx, v.c, found)
-	return d.show(v, "szukaj", "Szukaj", data)
+	return found, nil
 }
 
 // bare is a number alone, or with a year: "123", "123/2026".

@@ -15,6 +15,7 @@ import (
 	"sekretariat/pipeline"
 	"sekretariat/register"
 	"sekretariat/register/index"
+	"sekretariat/storage"
 )
 
 // addRegister adds the registrars and journals of a centre.
@@ -57,6 +58,18 @@ func (s *service) follow(ctx context.Context, c *centreHouse) error {
 	ix := s.indexes[c.cfg.ID]
 	ix.ShowAfter(s.objects) // a number may be shown once its entry is written
 	return s.untilDone(ctx, "index", func(ctx context.Context) error { return ix.Project(ctx, c.log, c.seriesIDs()) })
+}
+
+// searchable puts the words of letters into the index.
+func (s *service) searchable(ctx context.Context, c *centreHouse) error {
+	read := func(ctx context.Context, id sekretariat.LetterID, ref sekretariat.ObjectRef) (*sekretariat.Reading, error) {
+		r, err := pipeline.LoadReading(ctx, s.vault, c.cfg.ID, id.Submission(), ref)
+		if errors.Is(err, storage.ErrDamaged) || errors.Is(err, storage.ErrShredded) {
+			return nil, nil // the letter stands in lists all the same
+		}
+		return r, err
+	}
+	return s.untilDone(ctx, "search", func(ctx context.Context) error { return s.indexes[c.cfg.ID].Words(ctx, read) })
 }
 
 // overdueAfter is how long a registered letter may wait to be read before a

@@ -236,6 +236,7 @@ func (s *service) work(ctx context.Context) error {
 	for _, c := range s.centres {
 		if s.indexes[c.cfg.ID] != nil {
 			g.Go(func() error { return s.follow(run, c) })
+			g.Go(func() error { return s.searchable(run, c) })
 		}
 	}
 	g.Go(func() error { keepRoom(run); return nil })

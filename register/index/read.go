@@ -40,6 +40,8 @@ type Row struct {
 	Revision   int
 	Failed     int                          // steps that failed for good
 	Reading    sekretariat.ObjectRef        // zero: not read yet
+	Subject    string                       // as the reading says; "" also while Words has not come to it
+	Sender     string                       // its name, else its address
 	Hold       time.Time                    // parked: when it registers itself, zero = never
 	Junk       *sekretariat.Confirmation    // parked: a person said that it is no letter
 	Ack        *sekretariat.Acknowledgement // nil = none was thought of
@@ -261,7 +263,8 @@ type place struct {
 }
 
 const columns = `l.id, l.urgent, l.received, l.state, l.sorted, l.read,
-	COALESCE((SELECT u.queued FROM queue u WHERE u.submission = l.submission AND u.part = l.part AND u.revision = l.revision AND u.department = l.department), 0)`
+	COALESCE((SELECT u.queued FROM queue u WHERE u.submission = l.submission AND u.part = l.part AND u.revision = l.revision AND u.department = l.department), 0),
+	COALESCE((SELECT t.subject FROM title t WHERE t.letter = l.id), ''), COALESCE((SELECT t.sender FROM title t WHERE t.letter = l.id), '')`
 
 func (x *Index) scan(ctx context.Context, s sight, q query, limit int) ([]Row, place, error) {
 	statement := "SELECT " + s.level() + ", " + columns + " FROM letter l WHERE " + strings.Join(q.where, " AND ")
@@ -294,7 +297,8 @@ func scanRow(rs *sql.Rows) (Row, place, error) {
 	var at place
 	var raw []byte
 	var sorted, read, queued int64
-	if err := rs.Scan(&view, &at.id, &at.urgent, &at.received, &raw, &sorted, &read, &queued); err != nil {
+	var subject, sender string
+	if err := rs.Scan(&view, &at.id, &at.urgent, &at.received, &raw, &sorted, &read, &queued, &subject, &sender); err != nil {
 		return Row{}, at, err
 	}
 	var l sekretariat.Letter
@@ -310,6 +314,7 @@ func scanRow(rs *sql.Rows) (Row, place, error) {
 		Status: l.Status, Reason: l.Reason, Of: l.Of, Parent: l.Parent,
 		Department: l.Department, Urgency: l.Decision.Urgency, Rule: l.Decision.Rule,
 		Closed: l.Closed, Cancelled: l.Cancelled, Revision: l.Revision, Failed: len(l.Failures), Reading: l.Reading, Hold: l.Hold, Junk: l.Junk, Ack: l.Ack,
+		Subject: subject, Sender: sender,
 		Received: l.Arrived.Received, Sorted: timeOf(sorted), Registered: l.Registered, Read: timeOf(read), Routed: l.Routed, Queued: timeOf(queued),
 	}, at, nil
 }

@@ -10,6 +10,9 @@ DROP TABLE IF EXISTS thread;
 DROP TABLE IF EXISTS reference;
 DROP TABLE IF EXISTS link;
 DROP TABLE IF EXISTS contact;
+DROP TABLE IF EXISTS words;
+DROP TABLE IF EXISTS title;
+DROP TABLE IF EXISTS unworded;
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -139,3 +142,14 @@ CREATE TABLE contact (
   code   TEXT    NOT NULL, -- of the relay or the bounce
   at     INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- What letters are called in lists, and what they are found by: the stems of
+-- their words (extract/polish), each once. The words themselves are not kept.
+CREATE TABLE title (letter INTEGER PRIMARY KEY, subject TEXT NOT NULL, sender TEXT NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5(title, sender, body, content='', contentless_delete=1, detail=column, tokenize='unicode61 remove_diacritics 0');
+INSERT INTO words(words, rank) VALUES('secure-delete', 1);
+
+-- Letters whose reading is not in words yet.
+CREATE TABLE unworded (letter INTEGER PRIMARY KEY);
+CREATE TRIGGER letter_new AFTER INSERT ON letter WHEN new.read > 0 BEGIN INSERT OR IGNORE INTO unworded VALUES(new.id); END;
+CREATE TRIGGER letter_read AFTER UPDATE OF read ON letter WHEN new.read <> old.read BEGIN INSERT OR IGNORE INTO unworded VALUES(new.id); END;

@@ -304,6 +304,13 @@ func TestWithoutJavaScript(t *testing.T) {
 	if status, body := clerk.get(t, "/szukaj?q=1"); status != http.StatusOK || !strings.Contains(body, "Dokumenty") {
 		t.Errorf("search by number: %d\n%s", status, body)
 	}
+	world.WaitUntil(t, time.Minute, "the letter to be found by its words", func() bool {
+		_, body := clerk.get(t, "/szukaj?q="+url.QueryEscape("dokumentami próbnego"))
+		return strings.Contains(body, "Dokumenty")
+	})
+	if _, body := other.get(t, "/szukaj?q=dokumentami"); strings.Contains(body, "/pismo/") {
+		t.Errorf("another department finds the letter by its words:\n%s", body)
+	}
 	o.Verify(t)
 }
 
