@@ -64,10 +64,14 @@ type tree struct {
 	looks      int
 	texts      int
 	incomplete bool // something could not be read
+
+	at        time.Time // when the letter was surely there
+	detached  []detached
+	manifests []detached // of ASiC containers
 }
 
 func (d Direct) newTree(ctx context.Context, in Input, r *sekretariat.Reading) *tree {
-	t := &tree{ctx: ctx, d: d, care: in.Care, password: in.Password, r: r, left: maxExpand + in.Body.Size(), until: time.Now().Add(ownTime)}
+	t := &tree{ctx: ctx, d: d, care: in.Care, password: in.Password, r: r, at: in.At, left: maxExpand + in.Body.Size(), until: time.Now().Add(ownTime)}
 	if end, ok := ctx.Deadline(); ok {
 		t.until = time.Now().Add(time.Duration(float64(time.Until(end)) * timeShare))
 	}
@@ -82,6 +86,9 @@ func (d Direct) attachments(ctx context.Context, in Input, r sekretariat.Reading
 		return r, err
 	}
 	r.Parts = t.parts
+	if err := t.pair(in); err != nil {
+		return r, err
+	}
 	if t.incomplete && r.Outcome == sekretariat.ReadOK {
 		r.Outcome = sekretariat.ReadPartial
 	}
@@ -161,7 +168,7 @@ func worthALook(typ string) bool {
 	case "application/pdf", "text/plain", "text/html", "text/csv", "message/rfc822", mail.TypeOutlook, typeOLE:
 		return true
 	}
-	return archive.Known(typ) || office.Known(typ) || isPicture(typ)
+	return archive.Known(typ) || office.Known(typ) || isPicture(typ) || canSign(typ)
 }
 
 // typeOLE is what sniff calls a compound file whose name tells nothing.
@@ -202,7 +209,14 @@ func (t *tree) look(p *sekretariat.Part, body *spooled, depth int) error {
 		t.encrypted(p, p.Path)
 	case isPicture(p.Type):
 		t.picture(p, body)
+	case p.Type == typeCMS:
+		return t.cms(p, body, depth)
+	case isXML(p.Type):
+		return t.xml(p, body, depth)
 	case p.Type == "application/pdf":
+		if err := t.pades(p, body); err != nil {
+			return err
+		}
 		return t.pdf(p, body)
 	case isMessage(p.Type):
 		return t.message(p, body, depth)
@@ -229,8 +243,15 @@ func (t *tree) text(p *sekretariat.Part, text string) {
 
 // office reads the text of an office document.
 func (t *tree) office(p *sekretariat.Part, body *spooled) error {
-	if t.care > 0 && officeByTool(p.Type) {
-		return t.limit(p, detailCare)
+	if officeByTool(p.Type) {
+		if t.care > 0 {
+			return t.limit(p, detailCare)
+		}
+		if office.OLE(body) == "" { // only called so
+			p.Fate, t.incomplete = fateUnreadable, true
+			t.find(FindingBroken, p.Path, "")
+			return nil
+		}
 	}
 	text, err := office.Text(t.ctx, body, p.Type, t.d.Temp, sekretariat.MaxText)
 	switch {

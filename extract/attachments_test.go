@@ -216,3 +216,27 @@ func TestArchiveByItself(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// deliverAll takes every listed part out of a letter again and compares it with
+// its digest.
+func deliverAll(t testing.TB, raw []byte, r sekretariat.Reading) {
+	t.Helper()
+	ask := extract.Parts{Reading: r}
+	for _, p := range r.Parts {
+		if p.SHA256 != "" {
+			ask.Want = append(ask.Want, p.Path)
+		}
+	}
+	got := 0
+	err := extract.Direct{Temp: t.TempDir()}.Deliver(t.Context(), bytes.NewReader(raw), ask, func(p sekretariat.Part, body io.Reader) error {
+		got++
+		b, err := io.ReadAll(body)
+		if err != nil || sekretariat.DigestOf(b) != p.SHA256 || int64(len(b)) != p.Size {
+			t.Errorf("part %s %q: %d octets, %v, want %d", p.Path, p.Type, len(b), err, p.Size)
+		}
+		return nil
+	})
+	if err != nil || got != len(ask.Want) {
+		t.Errorf("%d of %d parts came out, %v", got, len(ask.Want), err)
+	}
+}

@@ -76,6 +76,9 @@ type delivery struct {
 // from delivers what a part of this type holds.
 func (v *delivery) from(path, typ string, body sekretariat.Body) error {
 	if path != "" && !isMessage(typ) || path == "" && v.root() {
+		if canSign(typ) {
+			return v.signed(path, typ, body)
+		}
 		return v.members(path, typ, body)
 	}
 	for _, p := range v.holds[path] {
@@ -121,6 +124,42 @@ func (v *delivery) members(path, typ string, body sekretariat.Body) error {
 		return nil
 	}
 	return err
+}
+
+// signed delivers what a signature file holds.
+func (v *delivery) signed(path, typ string, body sekretariat.Body) error {
+	held, err := v.d.spool(io.NewSectionReader(body, 0, body.Size()))
+	if err != nil {
+		return fmt.Errorf("part %s: %w", path, err)
+	}
+	defer held.Close()
+	var files []*spooled
+	if typ == typeCMS {
+		f, _, err := v.d.content(held)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	} else if _, files, err = v.d.objects(held); err != nil {
+		err = fmt.Errorf("%w: %w", archive.ErrDamaged, err)
+	}
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, p := range v.holds[path] {
+		if p.Member < 1 || p.Member > len(files) {
+			continue
+		}
+		if err := v.part(p, func() io.Reader { return io.NewSectionReader(files[p.Member-1], 0, files[p.Member-1].size) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // errEnough ends a walk early.

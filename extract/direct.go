@@ -140,8 +140,11 @@ func (d Direct) file(ctx context.Context, in Input, typ string) (sekretariat.Rea
 		return r, err
 	}
 	r.Format, r.Text, r.Parts = self.Type, self.Text, t.parts
+	if err := t.pair(in); err != nil {
+		return r, err
+	}
 	switch {
-	case self.Fate == fateListed && len(r.Pages) == 0:
+	case self.Fate == fateListed && len(r.Pages) == 0 && len(r.Signatures) == 0:
 		r.Outcome = sekretariat.ReadUnreadable
 		t.find(FindingNoReader, "", self.Type)
 	case self.Fate == fateUnreadable || self.Fate == fateEncrypted || self.Fate == fateLimit:

@@ -22,27 +22,10 @@ func (d *document) signatures(l *letter) error {
 	}
 	for _, r := range results {
 		if len(d.r.Signatures) < maxParties {
-			d.r.Signatures = append(d.r.Signatures, signature(r, l.path))
+			d.r.Signatures = append(d.r.Signatures, r.Signature(l.path))
 		}
 	}
 	return nil
-}
-
-func signature(r xades.Result, path string) sekretariat.Signature {
-	s := sekretariat.Signature{
-		Part: path, Type: "xades", Verdict: string(r.Verdict), Kind: string(r.Type), Crypto: "invalid", Covers: r.Covers,
-		Reason: string(r.Reason), Claims: r.Claims, Certificate: r.Certificate, Text: r.Text,
-	}
-	if r.Crypto {
-		s.Crypto = "valid"
-	}
-	if r.Signer.Name != "" || len(r.Signer.IDs) > 0 {
-		s.Signer = &r.Signer
-	}
-	if !r.Time.IsZero() {
-		s.At = &r.Time
-	}
-	return s
 }
 
 // signers are those who signed the letter, as far as that is proven. The seal

@@ -99,3 +99,26 @@ func block(b []byte, typ byte, flags uint16, rest []byte) []byte {
 	b = binary.LittleEndian.AppendUint16(b, uint16(crc32.ChecksumIEEE(h)))
 	return append(b, h...)
 }
+
+// Stored makes a ZIP file whose members are stored, as ASiC and ODF want their
+// first one.
+func Stored(t testing.TB, files ...File) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, f := range files {
+		w, err := z.CreateRaw(&zip.FileHeader{
+			Name: f.Name, CRC32: crc32.ChecksumIEEE(f.Content), CompressedSize64: uint64(len(f.Content)), UncompressedSize64: uint64(len(f.Content)),
+		})
+		if err == nil {
+			_, err = w.Write(f.Content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
