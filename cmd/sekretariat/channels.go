@@ -31,7 +31,7 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 		if err != nil {
 			return nil, fmt.Errorf("mailbox %s: %w", m.ID, err)
 		}
-		o.Receiver, o.Cursors = s.receiver, s.ledger
+		o.Receiver, o.Cursors, o.Keeper = s.receiver, s.ledger, keeper{s, c}
 		ch, err := email.New(o)
 		if err != nil {
 			return nil, fmt.Errorf("mailbox %s: %w", m.ID, err)

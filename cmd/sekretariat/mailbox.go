@@ -54,11 +54,11 @@ func triedMailbox(cfg *configs.Installation, centre sekretariat.CentreID, m conf
 	if err != nil {
 		return nil, err
 	}
-	o.Receiver, o.Cursors = closedReceiver{}, noCursors{}
+	o.Receiver, o.Cursors, o.Keeper = closedReceiver{}, noCursors{}, noCursors{}
 	return email.New(o)
 }
 
-// noCursors remember nothing.
+// noCursors remember nothing and keep nothing.
 type noCursors struct{}
 
 func (noCursors) Cursor(context.Context, string) ([]byte, uint64, error) {
@@ -66,6 +66,10 @@ func (noCursors) Cursor(context.Context, string) ([]byte, uint64, error) {
 }
 
 func (noCursors) SetCursor(context.Context, string, []byte) error { return errClosedReceiver }
+
+func (noCursors) Safe(context.Context, sekretariat.SubmissionID) (time.Time, error) {
+	return time.Time{}, errClosedReceiver
+}
 
 // findMailbox finds a mailbox by its id, or centre/id as in the log.
 func findMailbox(cfg *configs.Installation, centre, name string) (sekretariat.CentreID, configs.Mailbox, error) {

@@ -136,7 +136,7 @@ func withSecret(cfg *configs.Installation, centre string, m configs.Mailbox, fil
 	if err != nil {
 		return nil, err
 	}
-	o.Receiver, o.Cursors = closedReceiver{}, noCursors{}
+	o.Receiver, o.Cursors, o.Keeper = closedReceiver{}, noCursors{}, noCursors{}
 	return email.New(o)
 }
 

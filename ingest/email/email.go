@@ -54,6 +54,7 @@ type Options struct {
 	Mailbox  configs.Mailbox
 	Password func() (string, error) // asked at each login; not needed with Tokens
 	Tokens   Tokens                 // access tokens instead of a password
+	Keeper   Keeper                 // needed if the mailbox has DeleteAfterDays
 	Receiver ingest.Receiver
 	Cursors  Cursors
 	Clock    sekretariat.Clock // default: the system's
@@ -93,6 +94,7 @@ type tuning struct {
 	refused     [2]time.Duration
 	password    time.Duration // how often a refused password is compared with the present one
 	reconcile   time.Duration // mailbox minus ledger
+	archive     time.Duration // how often taken mail is looked through that may be deleted
 	junk        time.Duration // how often the folder for spam is looked at
 	repark      time.Duration // parked messages that the server could not hand over are tried again
 	stuck       time.Duration // a ticket that takes longer is an alarm
@@ -107,7 +109,7 @@ type tuning struct {
 var defaultTuning = tuning{
 	silence: time.Minute, idle: 5 * time.Minute,
 	retry: [2]time.Duration{time.Second, time.Minute}, refused: [2]time.Duration{time.Minute, 15 * time.Minute},
-	password: 5 * time.Second, reconcile: time.Hour, junk: 5 * time.Minute, repark: 6 * time.Hour, stuck: 30 * time.Second,
+	password: 5 * time.Second, reconcile: time.Hour, archive: 6 * time.Hour, junk: 5 * time.Minute, repark: 6 * time.Hour, stuck: 30 * time.Second,
 	window: 2000, windowBytes: 64 << 20, step: 100, confirm: 250, large: 4 << 20, apart: 16 << 20,
 }
 
@@ -170,6 +172,8 @@ func (c *Channel) check() error {
 		return fmt.Errorf("auth is %q; use plain, login, xoauth2 or oauthbearer", m.Auth)
 	case !slices.Contains([]string{"move", "keyword", "keep"}, m.After):
 		return fmt.Errorf("after is %q; use move, keyword or keep", m.After)
+	case m.DeleteAfterDays < 0 || m.DeleteAfterDays > 0 && (m.After != "move" || o.Keeper == nil):
+		return errors.New("delete_after_days: only mail that was moved is deleted, and only with somebody who knows what is kept")
 	case m.User == "":
 		return errors.New("user is missing")
 	}
@@ -233,6 +237,11 @@ func (c *Channel) Run(ctx context.Context) error {
 	if name := c.junkName(); name != "" {
 		junk = newFolder(c, name)
 		junk.junk = true
+	}
+	if c.opt.Mailbox.DeleteAfterDays > 0 {
+		var deleting sync.WaitGroup
+		defer deleting.Wait()
+		deleting.Go(func() { c.runArchive(ctx) })
 	}
 	if len(folders) > 1 {
 		if err := c.runApart(ctx, folders, junk); !errors.Is(err, errTooManyConnections) {

@@ -208,6 +208,7 @@ type office struct {
 	maxSize int64
 	clock   sekretariat.Clock
 	tokens  Tokens
+	keeper  Keeper
 
 	mu       sync.Mutex
 	password string
@@ -226,7 +227,7 @@ func (o *office) channel() *Channel {
 		level = zerolog.DebugLevel
 	}
 	c, err := New(Options{
-		Centre: "zielona-gora", Mailbox: o.mailbox, Receiver: o.shelf, Cursors: o.drawer, MaxSize: o.maxSize, Clock: o.clock, Tokens: o.tokens,
+		Centre: "zielona-gora", Mailbox: o.mailbox, Receiver: o.shelf, Cursors: o.drawer, MaxSize: o.maxSize, Clock: o.clock, Tokens: o.tokens, Keeper: o.keeper,
 		Password: func() (string, error) { o.mu.Lock(); defer o.mu.Unlock(); return o.password, nil },
 		Logger:   zerolog.New(zerolog.NewTestWriter(o.t)).Level(level),
 	})
