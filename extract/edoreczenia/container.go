@@ -209,6 +209,7 @@ type container struct {
 	message   []byte
 	evidences []byte // nil if there are none
 	files     map[string]*zip.File
+	size      int64 // of the whole, octets
 }
 
 // open reads the directory and our own entries. The error is errContainer,
@@ -221,7 +222,7 @@ func open(body sekretariat.Body) (*container, error) {
 	if len(z.File) > maxEntries {
 		return nil, fmt.Errorf("%w: %d entries", errContainer, len(z.File))
 	}
-	c := &container{files: map[string]*zip.File{}}
+	c := &container{files: map[string]*zip.File{}, size: body.Size()}
 	for _, f := range z.File {
 		if f.Method != zip.Store || f.CompressedSize64 != f.UncompressedSize64 || c.files[f.Name] != nil {
 			return nil, fmt.Errorf("%w: an entry is packed or there twice", errContainer)
@@ -277,5 +278,9 @@ func (c *container) span(path string) (offset, size int64, err error) {
 	if offset, err = f.DataOffset(); err != nil {
 		return 0, 0, fmt.Errorf("%w: %s: %w", errContainer, path, err)
 	}
-	return offset, int64(f.UncompressedSize64), nil
+	size = int64(f.UncompressedSize64)
+	if offset < 0 || size < 0 || offset > c.size-size {
+		return 0, 0, fmt.Errorf("%w: %s lies outside", errContainer, path)
+	}
+	return offset, size, nil
 }
