@@ -84,10 +84,11 @@ const (
 )
 
 // MachineCard makes revision 0 of a letter's card out of what the machine
-// knows: how it arrived, its entry, its reading. It is pure and never guesses:
+// knows: how it arrived, its entry, its reading, and the number of the letter
+// that it was split off from, if it was (rule P3). It is pure and never guesses:
 // what is not there stays empty, and Missing names it. Access is "niepubliczny"
 // until a person says otherwise, for a welfare centre's post names people.
-func MachineCard(m sekretariat.Manifest, e sekretariat.Entry, r sekretariat.Reading) Card {
+func MachineCard(m sekretariat.Manifest, e sekretariat.Entry, r sekretariat.Reading, parent sekretariat.Number) Card {
 	c := Card{
 		Version: CardVersion, Letter: e.Letter,
 		Senders: senders(r), Dated: r.Written,
@@ -112,11 +113,14 @@ func MachineCard(m sekretariat.Manifest, e sekretariat.Entry, r sekretariat.Read
 	} else if f := m.Original.MediaType; f != "" {
 		c.Formats = []string{f}
 	}
+	if !parent.IsZero() {
+		c.Remarks = append(c.Remarks, "Wydzielono z "+parent.Identifier()+".")
+	}
 	switch r.Outcome {
 	case sekretariat.ReadPartial:
-		c.Remarks = []string{"Część treści nie dała się odczytać maszynowo; oryginał jest przechowany w całości."}
+		c.Remarks = append(c.Remarks, "Część treści nie dała się odczytać maszynowo; oryginał jest przechowany w całości.")
 	case sekretariat.ReadUnreadable:
-		c.Remarks = []string{"Treści nie udało się odczytać maszynowo; oryginał jest przechowany w całości."}
+		c.Remarks = append(c.Remarks, "Treści nie udało się odczytać maszynowo; oryginał jest przechowany w całości.")
 	}
 	return c
 }

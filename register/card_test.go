@@ -73,7 +73,7 @@ func TestMachineCard(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.want.Version, c.want.Letter, c.want.Identifier, c.want.Registered = 1, entry.Letter, entry.Identifier, entry.Registered
 			c.want.Arrived, c.want.Access, c.want.Type = "2026-06-15", register.AccessClosed, "Text"
-			got := register.MachineCard(c.manifest, entry, c.reading)
+			got := register.MachineCard(c.manifest, entry, c.reading, sekretariat.Number{})
 			a, b := asJSON(t, got), asJSON(t, c.want)
 			if a != b {
 				t.Errorf("card\n got %s\nwant %s", a, b)
@@ -94,13 +94,21 @@ func asJSON(t *testing.T, v any) string {
 	return string(b)
 }
 
+func TestMachineCardOfAChild(t *testing.T) {
+	parent := sekretariat.Number{Series: "rpw", Year: 2026, N: 12}
+	c := register.MachineCard(sekretariat.Manifest{}, sekretariat.Entry{}, sekretariat.Reading{Outcome: sekretariat.ReadOK}, parent)
+	if fmt.Sprint(c.Remarks) != "[Wydzielono z RPW-2026-000012.]" {
+		t.Errorf("remarks %q", c.Remarks)
+	}
+}
+
 // A reading may be as large as readings get; a card stays a card.
 func TestMachineCardIsBounded(t *testing.T) {
 	r := sekretariat.Reading{Outcome: sekretariat.ReadOK, Subject: strings.Repeat("Żółć ", 10000), Senders: make([]sekretariat.Party, 1000)}
 	for i := range r.Senders {
 		r.Senders[i].Email = fmt.Sprint(i, "@example.org")
 	}
-	c := register.MachineCard(sekretariat.Manifest{}, sekretariat.Entry{}, r)
+	c := register.MachineCard(sekretariat.Manifest{}, sekretariat.Entry{}, r, sekretariat.Number{})
 	if n := utf8.RuneCountInString(c.Title); n > 250 || !strings.HasSuffix(c.Title, "Żółć…") {
 		t.Errorf("title of %d characters: %q", n, c.Title)
 	}
@@ -113,7 +121,7 @@ func validCard(a sekretariat.ArrivedData) register.Card {
 	n := sekretariat.Number{Series: "rpw", Year: 2026, N: 1}
 	return register.MachineCard(sekretariat.Manifest{Kind: sekretariat.KindMail}, sekretariat.Entry{
 		Letter: sekretariat.NewLetterID(a.Submission, 1), Number: n, Identifier: n.Identifier(), Registered: noon, Arrived: a.Arrived,
-	}, sekretariat.Reading{})
+	}, sekretariat.Reading{}, sekretariat.Number{})
 }
 
 func TestCardRevisions(t *testing.T) {

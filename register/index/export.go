@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -58,14 +59,16 @@ type exported struct {
 	Read       string `json:"read"`
 	Routed     string `json:"routed"`
 	Queued     string `json:"queued"`
+
+	Parent string `json:"parent"` // identifier of the letter that it was split off from (rule P3)
 }
 
 var header = []string{"identifier", "number", "day", "restricted", "letter", "submission", "sha256", "channel", "door", "department",
-	"status", "cancelled", "arrived", "received", "sorted", "registered", "read", "routed", "queued"}
+	"status", "cancelled", "arrived", "received", "sorted", "registered", "read", "routed", "queued", "parent"}
 
 func (e exported) fields() []string {
 	return []string{e.Identifier, e.Number, e.Day, fmt.Sprint(e.Restricted), e.Letter, e.Submission, e.SHA256, e.Channel, e.Door, e.Department,
-		e.Status, fmt.Sprint(e.Cancelled), e.Arrived, e.Received, e.Sorted, e.Registered, e.Read, e.Routed, e.Queued}
+		e.Status, fmt.Sprint(e.Cancelled), e.Arrived, e.Received, e.Sorted, e.Registered, e.Read, e.Routed, e.Queued, e.Parent}
 }
 
 // Export writes the register as far as the principal may see it, the lowest
@@ -98,6 +101,9 @@ func (x *Index) Export(ctx context.Context, p sekretariat.Principal, f Filter, w
 		}
 		for _, r := range rows {
 			e, err := export(ctx, r, print, original)
+			if err == nil && r.View == sekretariat.Full && r.Parent != "" {
+				e.Parent, err = x.identifier(ctx, r.Parent)
+			}
 			if err == nil {
 				err = put(e)
 			}
@@ -136,4 +142,20 @@ func export(ctx context.Context, r Row, print Print, original Original) (exporte
 		}
 	}
 	return e, nil
+}
+
+// identifier returns the identifier of a letter, "" if it has no number. It is
+// shown to whoever may see the letter's child, and tells no more than a masked
+// row.
+func (x *Index) identifier(ctx context.Context, id sekretariat.LetterID) (string, error) {
+	sub, err := octets(id.Submission())
+	if err != nil {
+		return "", err
+	}
+	var n sekretariat.Number
+	err = x.read.QueryRowContext(ctx, "SELECT series, year, n FROM letter WHERE submission = ? AND part = ?", sub, id.Part()).Scan(&n.Series, &n.Year, &n.N)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return n.Identifier(), err
 }

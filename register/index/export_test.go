@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"sekretariat"
+	"sekretariat/ledger"
+	"sekretariat/register"
 	"sekretariat/register/index"
 	"sekretariat/register/registertest"
 )
@@ -56,11 +58,11 @@ func TestExport(t *testing.T) {
 	}
 	e := entries[0]
 	want := [][]string{
-		strings.Split("identifier,number,day,restricted,letter,submission,sha256,channel,door,department,status,cancelled,arrived,received,sorted,registered,read,routed,queued", ","),
+		strings.Split("identifier,number,day,restricted,letter,submission,sha256,channel,door,department,status,cancelled,arrived,received,sorted,registered,read,routed,queued,parent", ","),
 		{"RPW-2026-000001", "RPW/1/2026", "2026-06-15", "false", string(e.Letter), string(e.Letter.Submission()), string(sekretariat.DigestOf([]byte(e.Letter.Submission()))),
 			"mail", "imap", "dps", "routed", "false", "2026-06-15T10:00:00Z", "2026-06-15T10:00:00Z", "2026-06-15T10:00:00Z", "2026-06-15T10:00:00Z",
-			"2026-06-15T10:01:00Z", "2026-06-15T10:01:00Z", "2026-06-15T10:01:00Z"},
-		{"RPW-2026-000002", "RPW/2/2026", "2026-06-15", "true", "", "", "", "", "", "", "", "false", "", "", "", "", "", "", ""},
+			"2026-06-15T10:01:00Z", "2026-06-15T10:01:00Z", "2026-06-15T10:01:00Z", ""},
+		{"RPW-2026-000002", "RPW/2/2026", "2026-06-15", "true", "", "", "", "", "", "", "", "false", "", "", "", "", "", "", "", ""},
 		{"RPW-2026-000003", "RPW/3/2026", "2026-06-15", "false"},
 	}
 	if len(lines) != len(want) {
@@ -89,6 +91,41 @@ func TestExportJSONLines(t *testing.T) {
 	}
 	if line["identifier"] != "RPW-2026-000002" || line["department"] != "przemoc" || line["restricted"] != false {
 		t.Errorf("line %v", line)
+	}
+}
+
+// A letter that was split off says from which one (rule P3).
+func TestExportOfChildren(t *testing.T) {
+	o := registertest.Open(t, t.TempDir())
+	x := open(t, filepath.Join(t.TempDir(), "i"))
+	project(t, x, o)
+	a := o.Arrive("a batch", noon)
+	child := registertest.Letter(2)
+	child.Parent = sekretariat.NewLetterID(a.Submission, 1)
+	cause := o.Sort(a, registertest.Letter(1), child)
+	first := enter(t, o, a, sekretariat.Entry{}, cause)
+	second := register.Seal(sekretariat.Entry{
+		Version: 1, Centre: registertest.Centre, Number: sekretariat.Number{Series: "rpw", Year: 2026, N: 2}, Identifier: "RPW-2026-000002",
+		Letter: sekretariat.NewLetterID(a.Submission, 2), Parent: child.Parent, Manifest: a.Manifest, Arrived: a.Arrived, Received: a.Received, Registered: noon,
+	}, first.Digest)
+	o.Append(ledger.Register("rpw"), string(second.Letter), 0, sekretariat.EventRegistered, string(second.Letter), 0, noon,
+		sekretariat.RegisteredData{Entry: second, Arrived: a, Cause: cause})
+	visible(t, x, o)
+	var out bytes.Buffer
+	clerk := sekretariat.Principal{Centre: registertest.Centre, Register: true}
+	if err := x.Export(t.Context(), clerk, index.Filter{}, &out, index.JSONLines, sekretariat.Number.Printed, original); err != nil {
+		t.Fatal(err)
+	}
+	var parents []string
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		var l map[string]any
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatal(err)
+		}
+		parents = append(parents, fmt.Sprint(l["identifier"], " of ", l["parent"]))
+	}
+	if fmt.Sprint(parents) != "[RPW-2026-000001 of  RPW-2026-000002 of RPW-2026-000001]" {
+		t.Errorf("exported %q", parents)
 	}
 }
 
