@@ -36,14 +36,11 @@ func benchStart(ctx context.Context, c *cli, o benchFlags, messages [][]byte) er
 		dir = d
 		defer os.RemoveAll(d)
 	}
-	full := filepath.Join(dir, "full") // says that the folder has its letters
-	if _, err := os.Stat(full); err != nil {
-		if err := fillFolder(ctx, dir, o.count, messages); err != nil {
-			return err
-		}
-		if err := os.WriteFile(full, nil, 0o600); err != nil {
-			return fmt.Errorf("folder to fill: %w", err)
-		}
+	full := filepath.Join(dir, "letters") // says how many the folder has
+	if raw, err := os.ReadFile(full); err == nil {
+		o.count, _ = strconv.Atoi(strings.TrimSpace(string(raw)))
+	} else if err := errors.Join(fillFolder(ctx, dir, o.count, messages), os.WriteFile(full, []byte(strconv.Itoa(o.count)), 0o600)); err != nil {
+		return err
 	}
 	var ready, memory []float64
 	for range o.runs {
