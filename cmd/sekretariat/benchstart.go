@@ -39,8 +39,10 @@ func benchStart(ctx context.Context, c *cli, o benchFlags, messages [][]byte) er
 	full := filepath.Join(dir, "letters") // says how many the folder has
 	if raw, err := os.ReadFile(full); err == nil {
 		o.count, _ = strconv.Atoi(strings.TrimSpace(string(raw)))
-	} else if err := errors.Join(fillFolder(ctx, dir, o.count, messages), os.WriteFile(full, []byte(strconv.Itoa(o.count)), 0o600)); err != nil {
+	} else if err := fillFolder(ctx, dir, o.count, messages); err != nil {
 		return err
+	} else if err := os.WriteFile(full, []byte(strconv.Itoa(o.count)), 0o600); err != nil {
+		return fmt.Errorf("folder to fill: %w", err)
 	}
 	var ready, memory []float64
 	for range o.runs {
