@@ -68,6 +68,7 @@ var errInUse = errors.New("in use")
 // openHouse opens the installation for itself. It returns errInUse, wrapped in
 // a sentence that says what to do, when another process has the data folder.
 func openHouse(ctx context.Context, cfg *configs.Installation, log zerolog.Logger) (*house, error) {
+	tuneMemory(ctx)
 	h := &house{cfg: cfg, log: log}
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(err, h.close())

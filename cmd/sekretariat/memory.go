@@ -14,28 +14,26 @@ import (
 // subject grows with the years, some 250 octets each and four subjects a
 // letter: a fixed limit below that would have the collector run without end.
 const (
-	leastMemory  = 224 << 20 // octets, the limit of a young installation
-	roomAbove    = 96 << 20  // above what is in use
-	memoryChecks = 2 * time.Second
+	leastMemory  = 224 << 20              // octets, the limit of a young installation
+	roomAbove    = 96 << 20               // above what is in use
+	memoryChecks = 200 * time.Millisecond // a start fills the heap within seconds
 )
 
 // tuneMemory lets garbage grow while there is little of it: under backlog the
-// collector then costs a third, and the limit keeps the process small. What the
-// operator sets by GOGC and GOMEMLIMIT stands.
-func tuneMemory() {
+// collector then costs a third, and the limit keeps the process small. The
+// limit moves with what is in use, until ctx ends. What the operator sets by
+// GOGC and GOMEMLIMIT stands.
+func tuneMemory(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(leastMemory)
+		go keepRoom(ctx)
 	}
 }
 
-// keepRoom moves the limit with what is in use, until ctx ends.
 func keepRoom(ctx context.Context) {
-	if os.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	tick := time.NewTicker(memoryChecks)
 	defer tick.Stop()

@@ -102,7 +102,6 @@ type service struct {
 }
 
 func newService(h *house, r roles) (*service, error) {
-	tuneMemory()
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file for reading processes: %w", err)
@@ -239,7 +238,6 @@ func (s *service) work(ctx context.Context) error {
 			g.Go(func() error { return s.searchable(run, c) })
 		}
 	}
-	g.Go(func() error { keepRoom(run); return nil })
 	for _, ch := range s.channels {
 		g.Go(func() error { return s.runChannel(run, ch) })
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -49,7 +50,7 @@ func hash(password string) string {
 
 // nobody is compared with when there is no such account, so that the time of
 // the answer does not tell.
-var nobody = hash("there is no such account")
+var nobody = sync.OnceValue(func() string { return hash("there is no such account") })
 
 // matches tells whether password belongs to the PHC string.
 func matches(phc, password string) bool {

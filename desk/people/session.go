@@ -54,7 +54,7 @@ func (b *Book) SignIn(ctx context.Context, login, password, from string) (string
 	}
 	phc := p.Password
 	if err != nil {
-		phc = nobody
+		phc = nobody()
 	}
 	if !matches(phc, password) || err != nil || p.Disabled {
 		b.guard.failed(login, from)
