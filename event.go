@@ -118,6 +118,7 @@ const (
 	ParkDuplicate ParkReason = "duplicate" // twin of a registered letter, see Of
 	ParkOversize  ParkReason = "oversize"  // over the hard limit; the original waits at its source
 	ParkRefused   ParkReason = "refused"   // the source holds something that cannot be taken in
+	ParkPackage   ParkReason = "package"   // held letters of a channel, each of which was taken in by itself
 	ParkProof     ParkReason = "proof"     // proof of what became of a letter that was sent, where the centre does not number those
 )
 

@@ -68,7 +68,7 @@ func statusWord(s sekretariat.Status) string { return wordOr(statusWords, string
 var parkWords = map[string]string{
 	"test": "wiadomość próbna platformy", "duplicate": "drugi raz to samo pismo", "oversize": "zbyt duże, czeka u źródła",
 	"refused": "nie dało się pobrać, czeka u źródła", "auto-reply": "automatyczna odpowiedź", "bounce": "zwrot poczty",
-	"list": "lista mailingowa", "junk": "spam", "own": "nasze własne powiadomienie", "proof": "dowód doręczenia lub zwrot, bez numeru",
+	"list": "lista mailingowa", "junk": "spam", "own": "nasze własne powiadomienie", "package": "paczka z pismami; każde przyjęto osobno", "proof": "dowód doręczenia lub zwrot, bez numeru",
 }
 
 func urgencyWord(u sekretariat.Urgency) string {

@@ -49,6 +49,9 @@ type Options struct {
 	// it what only a child process may open.
 	Scanner *virus.Scanner
 	Parts   Parts
+	// Packages opens files of a box that hold letters of a channel, nil: they
+	// are files.
+	Packages Packages
 	// Remote fetches attachments that lie at the platform, nil: they stay there.
 	Remote Remote
 	Clock  sekretariat.Clock

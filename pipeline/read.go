@@ -49,14 +49,24 @@ func (p *Pipeline) read(ctx context.Context, s ledger.Stored) error {
 			Letter: id, Number: d.Entry.Number, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
 			Arrived: lite(d.Arrived), Closed: d.Closed,
 		}
-		if p.o.Keys != nil && d.Arrived.Kind == sekretariat.KindMail {
-			data.Thread = p.o.Keys.Thread(reading)
-		}
+		data.Thread = p.thread(d.Arrived, reading)
 		if l != nil {
 			data.Decided = l.Revision
 		}
 		return p.event(sekretariat.EventRead, "read", string(id), 0, data)
 	})
+}
+
+// thread says how a letter hangs together with others.
+func (p *Pipeline) thread(a sekretariat.ArrivedData, r *sekretariat.Reading) *sekretariat.Thread {
+	switch {
+	case p.o.Keys == nil:
+	case a.Kind == sekretariat.KindMail:
+		return p.o.Keys.Thread(r)
+	case a.Kind == sekretariat.KindEPUAP, a.Kind == sekretariat.KindEDelivery:
+		return p.o.Keys.Platform(a.Kind, a.Account, r)
+	}
+	return nil
 }
 
 func lite(a sekretariat.ArrivedData) sekretariat.ArrivedLite {

@@ -56,6 +56,22 @@ func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekret
 	case a.Proof && p.o.Centre.Proofs == configs.ProofsPark:
 		return parked(l, sekretariat.ParkProof, ""), nil
 	}
+	if a.Kind == sekretariat.KindEPUAP && p.o.Centre.Proofs == configs.ProofsPark {
+		proof, err := p.looksLikeProof(ctx, a)
+		if err != nil {
+			return l, err
+		}
+		if proof {
+			return parked(l, sekretariat.ParkProof, ""), nil
+		}
+	}
+	opened, err := p.unpack(ctx, a)
+	if err != nil {
+		return l, err
+	}
+	if opened {
+		return parked(l, sekretariat.ParkPackage, ""), nil
+	}
 	if a.Kind == sekretariat.KindMail {
 		v, err := p.look(ctx, a)
 		if err != nil {

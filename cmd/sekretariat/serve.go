@@ -158,7 +158,7 @@ func (s *service) addCentre(c *centreHouse) error {
 	s.pipelines[c.cfg.ID] = pipeline.New(pipeline.Options{
 		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Glance: s.glance, Router: c.router,
 		Keys: c.keys, Logger: log,
-		Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote,
+		Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote, Packages: packages{c.cfg, s.receiver},
 		Watch: func(st pipeline.Step) {
 			if s.watch != nil {
 				s.watch(st)

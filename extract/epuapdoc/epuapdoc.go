@@ -93,6 +93,7 @@ func Read(ctx context.Context, body sekretariat.Body, o Options) (sekretariat.Re
 		r.Subject = field(source["nazwaPliku"])
 	}
 	r.Sent = sent(source)
+	r.MessageID = field(source["identyfikatorDokumentu"])
 	return r, nil
 }
 

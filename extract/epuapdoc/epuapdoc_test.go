@@ -166,6 +166,14 @@ func TestDetails(t *testing.T) {
 	}
 }
 
+// TestAbout: an UPP names the letter that it is about by the platform's id.
+func TestAbout(t *testing.T) {
+	r := read(t, string(sample(t, "upp-podpisane.xml")), map[string]string{"identyfikatorDokumentu": "77000009"})
+	if len(r.References) != 1 || r.References[0] != "77000001" || r.MessageID != "77000009" || r.Headers["poswiadczenie.epuap"] != "77000001" {
+		t.Errorf("references %q, id %q", r.References, r.MessageID)
+	}
+}
+
 // kowalska is what ePUAP says of an account.
 func kowalska(more map[string]string) map[string]string {
 	source := map[string]string{

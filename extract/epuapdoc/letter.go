@@ -229,6 +229,10 @@ func (d *document) receipt(l *letter) bool {
 		d.header("poswiadczenie", kind.element)
 		d.header("poswiadczenie.id", id)
 		d.header("poswiadczenie.dokument", l.value(n, "IdentyfikatorDokumentu"))
+		if about := l.about(n); about != "" {
+			d.header("poswiadczenie.epuap", about)
+			d.r.References = []string{about}
+		}
 		d.header("poswiadczenie.sprawa", l.value(n, "IdentyfikatorSprawy"))
 		d.header("poswiadczenie.data", l.value(n, "DataDoreczenia")+l.value(n, "DataOdbioru"))
 		for _, issuer := range []string{"Nadawca", "Adresat"} {
@@ -241,6 +245,19 @@ func (d *document) receipt(l *letter) bool {
 		return true
 	}
 	return false
+}
+
+// about is the platform's id of the document that a receipt speaks of; it stands
+// among the further information.
+func (l *letter) about(n *xmlsec.Node) string {
+	for _, i := range l.all(n, "InformacjaUzupelniajaca") {
+		for _, a := range i.Attrs {
+			if a.Name.Local == "TypInformacjiUzupelniajacej" && strings.Contains(fold(a.Value), "identyfikator epuap dokumentu") {
+				return field(i.Content())
+			}
+		}
+	}
+	return ""
 }
 
 func (l *letter) receiptParty(n *xmlsec.Node) sekretariat.Party {

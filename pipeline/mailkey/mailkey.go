@@ -85,6 +85,24 @@ func (k *Key) Thread(r *sekretariat.Reading) *sekretariat.Thread {
 	return &t
 }
 
+// Platform says how a document of an official channel hangs together with
+// others of the same account: a proof names the letter that it is about by the
+// platform's id, and the platform vouches for ids. nil: by nothing.
+func (k *Key) Platform(kind sekretariat.Kind, account string, r *sekretariat.Reading) *sekretariat.Thread {
+	if r.MessageID == "" && len(r.References) == 0 {
+		return nil
+	}
+	space := string(kind) + ":" + account
+	t := &sekretariat.Thread{Sender: k.digest("platform", space)}
+	if r.MessageID != "" {
+		t.Message = k.Message(space + ":" + r.MessageID)
+	}
+	for _, id := range r.References[:min(len(r.References), sekretariat.MaxThreadReferences)] {
+		t.References = append(t.References, k.Message(space+":"+id))
+	}
+	return t
+}
+
 // The Message-ID of an acknowledgement: version, letter, part, signature, as
 // one dot-atom (RFC 5322 §3.2.3). It names its letter, so that an answer, a
 // bounce or a second try need no table to find it again.
