@@ -57,6 +57,9 @@ func (d *Desk) inbox(ctx context.Context, v visit) error {
 			data.Trouble = append(data.Trouble, ch.Message)
 		}
 	}
+	if m := health.Scanner.Message; m != "" && !health.Scanner.Off {
+		data.Trouble = append(data.Trouble, m)
+	}
 	return d.answerList(v, "skrzynka", "Sekretariat", data, waiting, parked)
 }
 

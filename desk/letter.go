@@ -12,6 +12,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
+	"sekretariat/desk/api"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/register/index"
@@ -27,6 +28,8 @@ type letterData struct {
 	Waits    string
 	Sender   string
 	Reading  *sekretariat.Reading // nil: not read yet, or not to be opened
+	Parts    []api.Part           // what hangs on it, and what may be done with it
+	Scan     api.Scan             // of the original
 	Trouble  string               // why it cannot be shown
 	Findings []string
 	Effects  []configs.MatterEffect // what the way of sending counts for
@@ -104,8 +107,9 @@ func (d *Desk) load(ctx context.Context, v visit) (*sekretariat.Letter, error) {
 }
 
 func (d *Desk) addReading(ctx context.Context, v visit, l *sekretariat.Letter, data *letterData) error {
+	data.Scan = api.ScanOf(v.c.Pipeline, l)
 	if l.Reader == "" {
-		data.Trouble = "Pismo nie jest jeszcze odczytane. Oryginał można już pobrać."
+		data.Trouble = "Pismo nie jest jeszcze odczytane. Będzie tu za chwilę."
 		return nil
 	}
 	r, err := pipeline.LoadReading(ctx, v.c.Vault, v.c.Config.ID, l.ID.Submission(), l.Reading)
@@ -119,7 +123,7 @@ func (d *Desk) addReading(ctx context.Context, v visit, l *sekretariat.Letter, d
 	case err != nil:
 		return err
 	}
-	data.Reading, data.Sender = r, senderOf(r.Sender)
+	data.Reading, data.Sender, data.Parts = r, senderOf(r.Sender), api.PartsOf(v.c.Pipeline, l, r)
 	for _, f := range r.Findings {
 		if w := findingWord(f); w != "" && !slices.Contains(data.Findings, w) {
 			data.Findings = append(data.Findings, w)

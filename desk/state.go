@@ -23,6 +23,7 @@ type stateData struct {
 	Queues   []queueCount
 	Channels []api.ChannelState
 	Ending   []ending // what must be renewed soon
+	Scanner  *api.ScannerState
 	Register bool
 	Rewound  []string
 }
@@ -60,7 +61,7 @@ func (d *Desk) state(ctx context.Context, v visit) error {
 		if err != nil {
 			return err
 		}
-		data.Channels, data.Ending = h.Channels, endings(h)
+		data.Channels, data.Ending, data.Scanner = h.Channels, endings(h), &h.Scanner
 	}
 	if data.Rewound, err = v.c.Index.Rewound(ctx); err != nil {
 		return err

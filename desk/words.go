@@ -24,6 +24,7 @@ var words = template.FuncMap{
 	"zdarzenie": stepWord,
 	"ustalenie": findingWord,
 	"rozmiar":   sizeWord,
+	"podglad":   extract.HasPreview,
 	"mask":      func(v sekretariat.View) bool { return v == sekretariat.Masked },
 	"pilne":     func(u sekretariat.Urgency) bool { return u == sekretariat.Urgent || u == sekretariat.Danger },
 	"plus":      func(a, b int) int { return a + b },

@@ -68,6 +68,11 @@ func (d Direct) derive(ctx context.Context, ask Parts, p sekretariat.Part, conte
 	return d.preview(ctx, p.Type, body, ask.Page)
 }
 
+// HasPreview tells whether previews are made of parts of a type.
+func HasPreview(typ string) bool {
+	return typ == "application/pdf" || office.Known(typ) || isPicture(typ)
+}
+
 // preview makes a PDF or a JPEG that is harmless: no scripts, no macros, no
 // links that are fetched, no place where a photo was taken.
 func (d Direct) preview(ctx context.Context, typ string, body *spooled, page int) (io.ReadCloser, string, error) {

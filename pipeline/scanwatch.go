@@ -159,6 +159,15 @@ func (w *scanWatch) get() ScanStatus {
 	return w.status
 }
 
+// WatchScanner asks the virus scanner again and again until ctx ends, for a
+// process that shows its state and does not run the scan role.
+func (p *Pipeline) WatchScanner(ctx context.Context) error {
+	if p.o.Scanner == nil {
+		return nil
+	}
+	return p.scanner.run(ctx)
+}
+
 // ScanStatus tells how the virus scanner is.
 func (p *Pipeline) ScanStatus() ScanStatus { return p.scanner.get() }
 

@@ -104,6 +104,7 @@ func (s *service) channelStates(ctx context.Context, id sekretariat.CentreID) (a
 			}
 			h.Channels = append(h.Channels, state)
 		}
+		h.Scanner = api.NewScannerState(s.pipelines[id].ScanStatus(), sekretariat.SystemClock())
 		h.Files = certificateFiles(s.cfg, c.cfg, sekretariat.SystemClock())
 	}
 	return h, nil

@@ -226,6 +226,10 @@ func (s *service) work(ctx context.Context) error {
 	g, run := errgroup.WithContext(stoppable)
 	if s.roles.route {
 		s.runRoute(run, g)
+	} else if s.roles.desk {
+		for _, p := range s.pipelines { // shown on the page
+			g.Go(func() error { return p.WatchScanner(run) })
+		}
 	}
 	if s.roles.ingest {
 		for _, c := range s.centres {

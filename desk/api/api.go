@@ -271,14 +271,14 @@ func (a *api) letter(ctx context.Context, c call) error {
 		Door: l.Arrived.Door, Status: l.Status, Department: l.Department, Urgency: l.Decision.Urgency, Revision: l.Revision,
 		Arrived: l.Arrived.Arrived, Day: sekretariat.Day(l.Arrived.Arrived.At), Received: l.Arrived.Received,
 		Why: c.c.Explain(l.Decision), Original: m.Original,
-		Failures: l.Failures, Scan: scanOf(c.c.Pipeline, l),
+		Failures: l.Failures, Scan: ScanOf(c.c.Pipeline, l),
 	}
 	if c.c.Config != nil {
 		out.Effects = effects(c.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At))
 	}
 	switch _, r, err := a.read(ctx, c); {
 	case err == nil:
-		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, a.parts(c, l, r)
+		out.Subject, out.Sender, out.Parts = r.Subject, &r.Sender, PartsOf(c.c.Pipeline, l, r)
 		out.Senders, out.Signatures = r.Senders, r.Signatures
 	case lost(err):
 		a.Logger.Error().Err(err).Str("action", "letter").Msg("a letter is shown without its reading; run: sekretariat verify --deep")

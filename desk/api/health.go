@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"sekretariat"
 	"sekretariat/ingest"
+	"sekretariat/pipeline"
 )
 
 // ChannelState is how one channel of a centre is doing, whichever process runs
@@ -24,7 +26,42 @@ type ChannelState struct {
 type Health struct {
 	Channels []ChannelState `json:"channels"`
 	// Files are certificates in files of the installation.
-	Files []ingest.Expiry `json:"files,omitempty"`
+	Files   []ingest.Expiry `json:"files,omitempty"`
+	Scanner ScannerState    `json:"scanner"`
+}
+
+// ScannerState is how the virus scanner of a centre is doing.
+type ScannerState struct {
+	OK         bool       `json:"ok"`
+	Off        bool       `json:"off,omitempty"`        // the centre scans nothing
+	Program    string     `json:"program,omitempty"`    // "ClamAV 1.4.6"
+	Database   int        `json:"database,omitempty"`   // version of the signatures
+	Signatures *time.Time `json:"signatures,omitempty"` // when they were made
+	Since      time.Time  `json:"since"`                // since when it answers, or does not
+	Message    string     `json:"message,omitempty"`    // in Polish, when something is to be done
+}
+
+// oldSignatures is the age from which signatures are an alarm (rule P7).
+const oldSignatures = 72 * time.Hour
+
+// NewScannerState puts the state of the scanner into words.
+func NewScannerState(s pipeline.ScanStatus, now time.Time) ScannerState {
+	out := ScannerState{OK: !s.Down, Off: s.Off, Program: s.Version.Program, Database: s.Version.Database, Signatures: s.Version.Made, Since: s.Since}
+	when := func(t time.Time) string { return t.In(sekretariat.Warsaw()).Format("02.01.2006, 15:04") }
+	switch {
+	case s.Off:
+		out.Message = "Sprawdzanie antywirusowe jest wyłączone: pliki są wydawane niesprawdzone."
+	case !s.Known:
+		out.OK = false
+	case s.Down && len(s.Alarms(now)) > 0:
+		out.Message = fmt.Sprintf("Program antywirusowy nie działa od %s. Pisma są przyjmowane i kierowane, ich treść jest dostępna, ale plików z nowych pism nie można pobrać. Zawiadom administratora.", when(s.Since))
+	case s.Down:
+	case s.Version.Made == nil:
+		out.Message = "Program antywirusowy nie podaje, z kiedy są jego sygnatury wirusów. Zawiadom administratora."
+	case now.Sub(*s.Version.Made) > oldSignatures:
+		out.Message = fmt.Sprintf("Sygnatury wirusów są z %s, starsze niż trzy dni. Zawiadom administratora.", when(*s.Version.Made))
+	}
+	return out
 }
 
 // health answers anybody with a token of the centre: no department has letters

@@ -18,16 +18,17 @@ type Part struct {
 
 // Scan is the JSON of what the virus scanner said of a letter.
 type Scan struct {
-	State      sekretariat.ScanState `json:"state"`  // of the worst part
-	Notice     string                `json:"notice"` // for the clerk, in Polish
+	State      sekretariat.ScanState `json:"state"`    // of the worst part
+	Original   sekretariat.ScanState `json:"original"` // of the original as a whole
+	Notice     string                `json:"notice"`   // for the clerk, in Polish
 	At         *time.Time            `json:"at,omitempty"`
 	Scanner    string                `json:"scanner,omitempty"`
 	Signatures *time.Time            `json:"signatures,omitempty"` // when they were made
 }
 
-// scanOf sums up a letter.
-func scanOf(p *pipeline.Pipeline, l *sekretariat.Letter) Scan {
-	out := Scan{State: p.ScanState(l, "")}
+// ScanOf sums up what the virus scanner said of a letter.
+func ScanOf(p *pipeline.Pipeline, l *sekretariat.Letter) Scan {
+	out := Scan{State: p.ScanState(l, ""), Original: p.ScanState(l, "")}
 	if s := l.Scan; s != nil {
 		out.At, out.Scanner, out.Signatures = &s.At, s.Scanner, s.Signatures
 		for _, u := range s.Unscanned {
@@ -80,20 +81,19 @@ func locked(p *pipeline.Pipeline, l *sekretariat.Letter, path string) error {
 	return nil
 }
 
-// parts lists the parts of a letter with what may be done with them.
-func (a *api) parts(c call, l *sekretariat.Letter, r *sekretariat.Reading) []Part {
+// PartsOf lists the parts of a letter with what may be done with them.
+func PartsOf(p *pipeline.Pipeline, l *sekretariat.Letter, r *sekretariat.Reading) []Part {
 	var out []Part
-	for _, p := range r.Parts {
-		q := Part{Part: p, Scan: c.c.Pipeline.ScanState(l, p.Path)}
-		if p.Fate == pipeline.FateRemote {
-			q = remotePart(p, l)
-			out = append(out, q)
+	for _, q := range r.Parts {
+		if q.Fate == pipeline.FateRemote {
+			out = append(out, remotePart(q, l))
 			continue
 		}
-		if q.Scan != sekretariat.ScanClean && q.Scan != sekretariat.ScanOff {
-			q.Notice = notice(q.Scan, l.Scan.Virus(p.Path))
+		v := Part{Part: q, Scan: p.ScanState(l, q.Path)}
+		if v.Scan != sekretariat.ScanClean && v.Scan != sekretariat.ScanOff {
+			v.Notice = notice(v.Scan, l.Scan.Virus(q.Path))
 		}
-		out = append(out, q)
+		out = append(out, v)
 	}
 	return out
 }
