@@ -50,6 +50,7 @@ const (
 	FindingSignatureInvalid = "signature-invalid"   // changed after signing, or not signed by the certificate shown
 	FindingSMIMEEncrypted   = "smime-encrypted"     // unreadable without the key
 	FindingPGPEncrypted     = "pgp-encrypted"       // unreadable without the key
+	FindingCalendar         = "calendar"            // an invitation: what, when and where is the text of that part
 	FindingNoContent        = "body-empty"          // neither text nor attachments
 	FindingAlternativesDiff = "alternatives-differ" // plain and HTML say different things: both are in the text
 	FindingHTMLHidden       = "html-hidden"         // HTML with text that no reader would see: left out

@@ -41,19 +41,24 @@ func normalEncoding(declared string) string {
 		return "base64"
 	case "uuencode", "x-uue", "uue":
 		return "x-uuencode"
+	case "yenc", "x-yencode":
+		return stepYEnc
 	}
 	return e[:min(len(e), 40)]
 }
 
+// stepYEnc is the name of yEnc as an encoding.
+const stepYEnc = "x-yenc"
+
 // identityEncoding tells whether an encoding leaves octets as they are, which
 // is also how unknown ones are treated.
 func identityEncoding(e string) bool {
-	return e != "base64" && e != "quoted-printable" && e != "x-uuencode"
+	return e != "base64" && e != "quoted-printable" && e != "x-uuencode" && e != stepYEnc
 }
 
 func knownEncoding(e string) bool {
 	switch e {
-	case "", "7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode":
+	case "", "7bit", "8bit", "binary", "base64", "quoted-printable", "x-uuencode", stepYEnc:
 		return true
 	}
 	return false
@@ -65,7 +70,7 @@ func newStage(encoding string, out func([]byte)) stage {
 		return &base64Stage{out: out}
 	case "quoted-printable":
 		return &qpStage{out: out}
-	case "x-uuencode":
+	case "x-uuencode", stepYEnc:
 		return &uuStage{out: out}
 	case stepCMS:
 		return &cmsStage{d: cms.NewDecoder(out)}

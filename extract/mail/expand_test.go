@@ -302,3 +302,21 @@ func TestWrappedAgainAndAgain(t *testing.T) {
 		t.Errorf("%d parts, %v", n, r.Findings)
 	}
 }
+
+// FuzzOutlook: whatever an Outlook message holds, it is read within the limits
+// and every part opens again to the octets that it lists.
+func FuzzOutlook(f *testing.F) {
+	f.Add(outlookMessage())
+	if b, err := os.ReadFile("../msg/testdata/wniosek.msg"); err == nil {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := ReadOutlook(context.Background(), octets(b), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Outcome != sekretariat.ReadUnreadable {
+			checkWrapped(t, octets(b), r)
+		}
+	})
+}

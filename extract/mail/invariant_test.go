@@ -9,13 +9,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"sekretariat"
+	"sekretariat/extract/tnef/tneftest"
 )
 
 // fataler is a test or a rapid check.
@@ -276,6 +280,48 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// TestBombsMemory: all that a bomb makes the reader allocate, freed or not, is
+// less than what a letter may cost, and its finding says what was not read.
+func TestBombsMemory(t *testing.T) {
+	const most = 64 << 20
+	tell := map[string]string{
+		"parts": FindingPartsLimit, "closed levels": FindingLevelsLimit, "messages in messages": FindingMessagesLimit, "fields": FindingHeaderCut,
+		"one field": FindingHeaderCut, "addresses": FindingRecipientsCut, "parameter sections": FindingParametersCut, "wrapped": FindingUnwrapLimit,
+	}
+	all := append(slices.Clone(bombs),
+		bomb{"deep html", func(n int) []byte {
+			return []byte(bombHeader + "Content-Type: text/html\r\n\r\n" + strings.Repeat("<div>", n) + "treść" + strings.Repeat("</div>", n))
+		}, 200_000},
+		bomb{"wrapped", func(n int) []byte {
+			b := tneftest.New()
+			for range n {
+				b.Attach("w.dat", "w.dat", winmail())
+			}
+			return attached("x", "Content-Type: application/ms-tnef\n", b.Bytes())
+		}, 400},
+	)
+	for _, b := range all {
+		body := octets(b.make(b.n))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		r, err := Read(context.Background(), body, Options{})
+		took := time.Since(start)
+		runtime.ReadMemStats(&after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%-36s %8d octets, %6d kB allocated, %v", b.name, len(body), used>>10, took.Round(time.Millisecond))
+		if used > most {
+			t.Errorf("%s: %d kB allocated", b.name, used>>10)
+		}
+		if code := tell[b.name]; code != "" && !has(r, code) {
+			t.Errorf("%s: no finding %s in %v", b.name, code, r.Findings)
+		}
+	}
+}
+
 // TestPartsLimit: a thousand parts, the last of which is all the rest.
 func TestPartsLimit(t *testing.T) {
 	body := octets(bombs[4].make(10_000))
@@ -318,5 +364,7 @@ func FuzzRead(f *testing.F) {
 	for _, s := range samples {
 		f.Add([]byte(s))
 	}
+	f.Add([]byte(attached("x", "Content-Type: application/ms-tnef; name=winmail.dat\n", winmail())))
+	f.Add([]byte(attached("x", "Content-Type: application/vnd.ms-outlook; name=a.msg\n", outlookMessage())))
 	f.Fuzz(func(t *testing.T, b []byte) { mustRead(t, b) })
 }

@@ -16,6 +16,7 @@ import (
 const (
 	keepText   = 4 * sekretariat.MaxText // decoded octets of text, HTML is mostly tags
 	keepReport = 64 << 10                // decoded octets of delivery reports
+	keepEvent  = 128 << 10               // decoded octets of a calendar
 )
 
 type leafKind uint8
@@ -95,6 +96,8 @@ func (s *scanner) openLeaf(e entity) {
 		l.limit = keepReport
 	case l.detached():
 		l.limit = keepSignature
+	case e.ctype == "text/calendar" || e.ctype == "application/ics":
+		l.limit = keepEvent
 	case textual(e.ctype):
 		l.limit = keepText
 		if e.disp != "attachment" && e.ctype == "text/plain" {
@@ -252,6 +255,9 @@ func (l *leaf) settle(p *sekretariat.Part) {
 	case keepText:
 		l.readText(p)
 		return
+	case keepEvent:
+		l.readEvent(p)
+		return
 	case keepSignature:
 		l.readSignature()
 	}
@@ -342,15 +348,19 @@ func (l *leaf) endFile(offset int64, whole bool) {
 	p.Size, p.SHA256 = f.size, digest(f.sum)
 	p.Type = sniff.Type(f.head, p.Name)
 	p.SafeName = safeName(p.Name, p.Type, p.Path)
+	encoding := "x-uuencode"
+	if l.uu.yenc {
+		encoding = stepYEnc
+	}
 	length := offset - f.start
 	if l.s.at == nil && identityEncoding(l.ent.encoding) {
-		p.Offset, p.Length, p.Encoding = l.start+f.start, length, "x-uuencode"
+		p.Offset, p.Length, p.Encoding = l.start+f.start, length, encoding
 	} else {
 		p.Offset = l.start
 		if l.s.at != nil {
 			p.Offset, p.Length = l.s.at.offset, l.s.at.length
 		}
-		p.Encoding = l.chain() + "/" + strconv.FormatInt(f.start, 10) + "+" + strconv.FormatInt(length, 10) + "/x-uuencode"
+		p.Encoding = l.chain() + "/" + strconv.FormatInt(f.start, 10) + "+" + strconv.FormatInt(length, 10) + "/" + encoding
 	}
 	if !whole {
 		r.find(FindingUUBroken, p.Path, "")

@@ -97,6 +97,7 @@ dane
 		b64([]byte(crlfs("\nFrom: Ewa <ewa@poczta.example>\nSubject: =?utf-8?Q?Wewn=C4=99trzny?=\nContent-Type: multipart/mixed; boundary=y\n\n--y\nContent-Transfer-Encoding: quoted-printable\nContent-Type: text/plain; charset=utf-8\n\nza=C5=BC\nbegin 644 plik.txt\n#86)C\n`\nend\n--y\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n")+
 			b64([]byte("Subject: g\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nAAEC\r\n"))+"--y--\r\n")) + crlfs("--x--\n"),
 	"uuencode":   "From: a@b.example\r\n\r\nprzed\r\nbegin 644 pismo.txt\r\n#86)C\r\n`\r\nend\r\npo\r\nbegin 644 urwany\r\n#86)C\r\nnie uu\r\nbegin 644 proza\r\n\r\n",
+	"yenc":       "From: a@b.example\r\nContent-Type: text/plain; charset=iso-8859-2\r\n\r\nprzed\r\n=ybegin line=128 size=5 name=pi\xb6mo.bin\r\n\x8b\x8c=}=n\x29\r\n=yend size=5\r\npo\r\n=ybegin bez niczego\r\n",
 	"deep param": "From: a@b.example\r\nContent-Type: text/plain;\r\nname=\"bez wcięcia.txt\"\r\nX: y\r\n\r\ntreść",
 	"two from":   "From: a@b.example\nFrom: c@d.example\nSubject: raz\nSubject: dwa\nzly wiersz\n\nx",
 	"signed": crlfs(`
@@ -172,6 +173,7 @@ func TestStructure(t *testing.T) {
 		"cut off":         {text: "raz", parts: map[string]string{"2": "\x89PNG\r\n\x1a\n\x00"}, findings: []string{FindingBoundaryUnclosed, FindingBase64Truncated}, outcome: sekretariat.ReadPartial},
 		"encoded message": {text: "załączam", parts: map[string]string{"2.1.1": "abc", "2.2.1": "\x00\x01\x02", "2.1": "zaż\r\nbegin 644 plik.txt\r\n#86)C\r\n`\r\nend"}, outcome: sekretariat.ReadOK},
 		"uuencode":        {text: "przed\npo\nnie uu\nbegin 644 proza", parts: map[string]string{"1.1": "abc", "1.2": "abc"}, findings: []string{FindingUUBroken}, outcome: sekretariat.ReadPartial},
+		"yenc":            {text: "przed\npo\n=ybegin bez niczego", parts: map[string]string{"1.1": "ab\x13\x04\xff"}, outcome: sekretariat.ReadOK},
 		"deep param":      {text: "treść", outcome: sekretariat.ReadOK},
 		"two from":        {text: "x", findings: []string{FindingFromRepeated, FindingSubjectRepeat, FindingHeaderLine}, outcome: sekretariat.ReadOK},
 		"signed":          {text: "treść", parts: map[string]string{"1": "treść"}, outcome: sekretariat.ReadOK},
@@ -356,6 +358,23 @@ func BenchmarkCorpus(b *testing.B) {
 			if _, err := Read(context.Background(), m, Options{}); err != nil {
 				b.Fatal(err)
 			}
+		}
+	}
+}
+
+// TestInvitation: a calendar is read, and speaks for a letter that says
+// nothing else.
+func TestInvitation(t *testing.T) {
+	event := "BEGIN:VCALENDAR\nMETHOD:REQUEST\nBEGIN:VEVENT\nSUMMARY:Posiedzenie zespołu\nDTSTART:20260504T080000Z\nORGANIZER;CN=Sąd:mailto:sad@sad.example\nEND:VEVENT\nEND:VCALENDAR\n"
+	want := "Zaproszenie: Posiedzenie zespołu\nTermin: 2026-05-04 10:00\nOrganizator: Sąd sad@sad.example"
+	for text, said := range map[string]string{"Zapraszamy.": "Zapraszamy.", "": want} {
+		r, _ := mustRead(t, octets(crlfs("\nFrom: a@b.example\nContent-Type: multipart/alternative; boundary=x\n\n--x\nContent-Type: text/plain; charset=utf-8\n\n"+text+
+			"\n--x\nContent-Type: text/calendar; method=REQUEST; charset=utf-8\n\n"+event+"--x--\n")))
+		if p := part(t, r, "2"); p.Text != want || p.Fate != "read" || p.Attachment || !has(r, FindingCalendar) {
+			t.Errorf("%+v", p)
+		}
+		if r.Text != said || r.Outcome != sekretariat.ReadOK {
+			t.Errorf("text %q, want %q", r.Text, said)
 		}
 	}
 }

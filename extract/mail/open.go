@@ -73,7 +73,7 @@ type decoder struct {
 }
 
 func newDecoder(r io.Reader, encoding string) *decoder {
-	d := &decoder{r: r, raw: make([]byte, 32<<10)}
+	d := &decoder{r: r, raw: make([]byte, 8<<10)}
 	d.st = newStage(encoding, func(p []byte) { d.out.Write(p) })
 	return d
 }

@@ -26,6 +26,7 @@ type reader struct {
 	texts    int                          // octets of text kept
 	levels   []int                        // messages around each part
 	outlook  bool                         // the original is an Outlook message: its header is made here
+	event    string                       // what the first invitation says
 	near     string                       // encoding of the first text that is not plain ASCII
 	class    string                       // what kind of machine wrote it, by its class there
 	root     header
@@ -162,6 +163,9 @@ func headerText(raw []byte) string { return oneLine(decodeWords(raw)) }
 func (r *reader) finish() sekretariat.Reading {
 	h, out := &r.root, &r.out
 	r.decodeRaw(h)
+	if strings.TrimSpace(out.Text) == "" {
+		out.Text = r.event
+	}
 	r.subject(h)
 	r.people(h)
 	r.date(h)

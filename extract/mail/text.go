@@ -8,6 +8,7 @@ import (
 	"sekretariat"
 	"sekretariat/extract/charset"
 	"sekretariat/extract/html"
+	"sekretariat/extract/ical"
 )
 
 // piece is text of one part on its way to the message it belongs to.
@@ -47,6 +48,29 @@ func (l *leaf) readText(p *sekretariat.Part) {
 			p.Fate = "text"
 		}
 		l.s.hand(piece{part: l.part, html: rich, text: text})
+	}
+}
+
+// readEvent reads an invitation. It is the letter's text when that says
+// nothing else.
+func (l *leaf) readEvent(p *sekretariat.Part) {
+	r, e := l.s.r, &l.ent
+	r.work += int64(len(l.keep))
+	label := e.charset
+	if label == "" {
+		label = "utf-8" // RFC 5545 §3.1.4
+	}
+	text, res := charset.Decode(l.keep, label)
+	text = ical.Parse(text).Text()
+	p.Attachment = e.disp == "attachment" || e.name != "" && e.disp != ""
+	if text == "" {
+		return
+	}
+	p.Charset = res.Name
+	p.Text, p.Fate = r.budget(text, e.path), "read"
+	r.find(FindingCalendar, e.path, "")
+	if l.s.level() == 0 && r.event == "" {
+		r.event = p.Text
 	}
 }
 

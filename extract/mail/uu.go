@@ -4,11 +4,13 @@ import (
 	"bytes"
 )
 
-// maxUULine bounds a line of uuencode: 61 characters, a checksum, slack.
-const maxUULine = 200
+// maxUULine bounds a line of uuencode (61 characters, a checksum, slack) and of
+// yEnc (256 octets, each perhaps escaped).
+const maxUULine = 600
 
 // uuSplitter takes text apart into text proper and files that were put into
-// it by uuencode (POSIX.1 uuencode), as old programs still do.
+// it by uuencode (POSIX.1 uuencode), as old programs still do, or by yEnc
+// (draft 1.3, 2002), as programs for news do.
 type uuSplitter struct {
 	text  func(p []byte)                  // text, line ends included
 	begin func(name string, offset int64) // a file begins at offset
@@ -20,6 +22,7 @@ type uuSplitter struct {
 	state uuState
 	long  bool // inside a line longer than maxUULine
 	out   [64]byte
+	yenc  bool // the file is in yEnc
 }
 
 type uuState uint8
@@ -29,6 +32,7 @@ const (
 	uuMaybe
 	uuData
 	uuTail // after the empty line of data, waiting for "end"
+	yData
 )
 
 func (s *uuSplitter) write(p []byte) {
@@ -38,7 +42,7 @@ func (s *uuSplitter) write(p []byte) {
 		if i < 0 {
 			n = len(p)
 		}
-		if len(s.line) == 0 && !s.long && s.state == uuText && i >= 0 && p[0] != 'b' {
+		if len(s.line) == 0 && !s.long && s.state == uuText && i >= 0 && p[0] != 'b' && p[0] != '=' {
 			s.text(p[:n]) // the common case
 			s.off += int64(n)
 			p = p[n:]
@@ -79,6 +83,7 @@ func (s *uuSplitter) step(line, trimmed []byte, plain bool) {
 	if s.state == uuMaybe {
 		// An empty line after "begin" is prose; an empty file has "`".
 		if out, ok := uuLine(s.out[:0], trimmed); ok && !plain && len(trimmed) > 0 {
+			s.yenc = false
 			s.begin(uuName(s.first), s.off-int64(len(s.first)))
 			s.file(out)
 			return
@@ -86,11 +91,20 @@ func (s *uuSplitter) step(line, trimmed []byte, plain bool) {
 		s.text(s.first)
 		s.state = uuText
 	}
+	if s.state == yData {
+		s.yLine(line, trimmed, plain)
+		return
+	}
 	switch {
 	case s.state == uuText:
 		if !plain && uuName(trimmed) != "" {
 			s.first = append(s.first[:0], line...)
 			s.state = uuMaybe
+			return
+		}
+		if name := yName(trimmed); name != "" && !plain {
+			s.state, s.yenc = yData, true
+			s.begin(name, s.off)
 			return
 		}
 	case !plain && string(bytes.TrimRight(trimmed, " \t")) == "end":
@@ -126,10 +140,50 @@ func (s *uuSplitter) close() {
 	switch s.state {
 	case uuMaybe:
 		s.text(s.first)
-	case uuData, uuTail:
+	case uuData, uuTail, yData:
 		s.end(s.off, false)
 	}
 	s.state = uuText
+}
+
+// yLine handles a line of a file in yEnc.
+func (s *uuSplitter) yLine(line, trimmed []byte, plain bool) {
+	switch {
+	case plain: // no line of yEnc is so long
+		s.end(s.off, false)
+		s.state = uuText
+		s.text(line)
+	case bytes.HasPrefix(trimmed, []byte("=yend")):
+		s.end(s.off+int64(len(line)), true)
+		s.state = uuText
+	case bytes.HasPrefix(trimmed, []byte("=ypart ")):
+	default:
+		s.data(yDecode(trimmed))
+	}
+}
+
+// yName returns the name of a "=ybegin" line, "" if it is none.
+func yName(line []byte) string {
+	rest, ok := bytes.CutPrefix(line, []byte("=ybegin "))
+	if !ok || !bytes.Contains(rest, []byte("line=")) || !bytes.Contains(rest, []byte("size=")) {
+		return ""
+	}
+	_, name, _ := bytes.Cut(rest, []byte("name="))
+	return string(bytes.TrimSpace(name))
+}
+
+// yDecode decodes a line in place.
+func yDecode(line []byte) []byte {
+	out := line[:0]
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		if c == '=' && i+1 < len(line) {
+			i++
+			c = line[i] - 64
+		}
+		out = append(out, c-42)
+	}
+	return out
 }
 
 // uuName returns the name of a "begin" line, "" if it is none.

@@ -51,7 +51,7 @@ var errBroken = errors.New("malformed TNEF")
 // error is one of r or of a sink; a broken stream is a Message with Broken
 // set.
 func Read(r io.Reader, sink func(i int) io.Writer) (*mapi.Message, error) {
-	p := &parser{r: bufio.NewReaderSize(r, 32<<10), sink: sink, msg: &mapi.Message{}, cur: -1}
+	p := &parser{r: bufio.NewReaderSize(r, 4<<10), sink: sink, msg: &mapi.Message{}, cur: -1}
 	err := p.run()
 	p.finish()
 	switch {
@@ -79,7 +79,7 @@ type opened struct {
 // Read implements io.Reader.
 func (o *opened) Read(b []byte) (int, error) {
 	if o.data == nil {
-		p := &parser{r: bufio.NewReaderSize(o.r, 32<<10), msg: &mapi.Message{}, cur: -1, want: o.i, seek: true}
+		p := &parser{r: bufio.NewReaderSize(o.r, 4<<10), msg: &mapi.Message{}, cur: -1, want: o.i, seek: true}
 		if err := p.run(); !errors.Is(err, errFound) {
 			if p.failed != nil {
 				return 0, p.failed
