@@ -57,6 +57,7 @@ type Server struct {
 	end       context.CancelFunc
 	patience  time.Duration // longest wait until a mail is durable
 	copies    chan struct{} // room for mails held in memory for several accounts
+	room      time.Duration // longest wait for that
 	key       keyPair
 }
 
@@ -84,7 +85,7 @@ func New(o Options) (*Server, error) {
 	if o.Receiver == nil {
 		return nil, errors.New("mail door: a receiver is needed")
 	}
-	s := &Server{o: o, accounts: map[string]*Account{}, patience: patience, copies: make(chan struct{}, maxCopies)}
+	s := &Server{o: o, accounts: map[string]*Account{}, patience: patience, room: patience / 8, copies: make(chan struct{}, maxCopies)}
 	s.life, s.end = context.WithCancel(context.Background())
 	if err := s.know(); err != nil {
 		return nil, err

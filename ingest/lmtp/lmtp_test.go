@@ -277,6 +277,29 @@ func TestLargeMailForSeveralIsSentAgain(t *testing.T) {
 	}
 }
 
+// TestNoRoomForCopies: with all memory for copies taken the first mailbox gets
+// the mail, and the server brings it again for the other.
+func TestNoRoomForCopies(t *testing.T) {
+	d := newDoor(t, nil)
+	d.s.room = 10 * time.Millisecond
+	for range maxCopies {
+		d.s.copies <- struct{}{}
+	}
+	to := []string{"poczta@ops.example", "mzon@ops.example"}
+	got := send(d.dial(viaLMTP), true, "", to, letter(1))
+	if code(got[to[0]]) != 250 || code(got[to[1]]) != 452 {
+		t.Fatalf("%v", got)
+	}
+	<-d.s.copies
+	d.s.room = time.Minute
+	if got := send(d.dial(viaLMTP), true, "", to, letter(1)); code(got[to[0]]) != 250 || code(got[to[1]]) != 250 {
+		t.Fatalf("%v", got)
+	}
+	if n := len(d.house.Submissions(t, d.centre)); n != 2 {
+		t.Errorf("%d submissions", n)
+	}
+}
+
 func TestTooLargeIsRefusedForGood(t *testing.T) {
 	d := newDoor(t, func(o *Options) { o.MaxSize = 100 << 10 })
 	for way := range 2 {

@@ -133,9 +133,13 @@ func (x *session) forAll(in *source, accounts int) (body func(i int) io.Reader, 
 	if accounts < 2 {
 		return once, func() {}
 	}
+	room := time.NewTimer(x.s.room)
+	defer room.Stop()
 	select {
 	case x.s.copies <- struct{}{}:
-	default:
+	case <-room.C:
+		return once, func() {}
+	case <-x.s.life.Done():
 		return once, func() {}
 	}
 	drop = func() { <-x.s.copies }
