@@ -64,8 +64,11 @@ type Options struct {
 	Skrot   Skrot
 	Empty   Empty
 	Signing Signing
-	MTOM    bool  // the file repository answers in several parts
-	Keys    *Keys // nil = new ones, which takes a second
+	MTOM    bool // the file repository answers in several parts
+	// Confirming, if not nil, is told of each letter just before a confirmation
+	// removes it. It must not block.
+	Confirming func(Document)
+	Keys       *Keys // nil = new ones, which takes a second
 }
 
 // Keys are the keys and certificates of a platform; several may share them.

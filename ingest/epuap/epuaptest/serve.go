@@ -232,6 +232,9 @@ func (p *Platform) confirm(b *box, skrot string, f Fault) string {
 		return status(0, "Nie znaleziono dokumentu")
 	}
 	p.counters.Confirmed++
+	if p.o.Confirming != nil {
+		p.o.Confirming(b.queue[0])
+	}
 	if !f.Keep {
 		b.confirmed = append(b.confirmed, b.queue[0].ID)
 		b.queue = b.queue[1:]
