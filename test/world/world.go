@@ -42,6 +42,7 @@ type World struct {
 	Box      string
 	Desk     string // host:port of the desk listener
 	Scanners string
+	Calls    string // host:port of the callbacks listener
 	Dovecot  *dovecottest.Server
 	Platform *epuaptest.Platform
 	server   *epuaptest.Server
@@ -89,7 +90,7 @@ func New(t testing.TB, adjust func(*configs.Centre)) *World {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	w := &World{Dir: dir, Data: filepath.Join(dir, "data"), Config: filepath.Join(dir, "installation.yaml"), Box: filepath.Join(dir, "box"),
-		Desk: freeAddr(t), Scanners: freeAddr(t), bin: Binary(t)}
+		Desk: freeAddr(t), Scanners: freeAddr(t), Calls: freeAddr(t), bin: Binary(t)}
 	if err := os.MkdirAll(w.Box, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +136,7 @@ func (w *World) writeConfig(t testing.TB, adjust func(*configs.Centre)) {
 	cfg, err := configs.Load(file("seed.yaml"), configs.LoadOptions{Data: w.Data, Adjust: func(c *configs.Centre) {
 		m, e, b := &c.Mailboxes[0], &c.EPUAP[0], &c.Boxes[0]
 		m.Server, m.CA, m.User, m.Password = w.Dovecot.TLSAddr, w.Dovecot.CA, Mailbox, configs.Secret{File: file("imap-password")}
-		e.Pins = []string{w.Platform.Pin()}
+		e.Pins, e.Repository, e.Push = []string{w.Platform.Pin()}, w.server.Repo, true
 		e.URL, e.CA, e.Cert, e.Key, e.Poll = w.server.URL, file("epuap-ca.pem"), file("epuap-cert.pem"), configs.Secret{File: file("epuap-key.pem")}, time.Second
 		b.Folder, b.Quiet, b.Poll = w.Box, time.Second, time.Second
 		if adjust != nil {
@@ -149,7 +150,7 @@ func (w *World) writeConfig(t testing.TB, adjust func(*configs.Centre)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	installation := fmt.Sprintf("data: %s\nlisten: { desk: %q, scanners: %q }\nlog: { level: info }\ncentres: [demo.yaml]\n", w.Data, w.Desk, w.Scanners)
+	installation := fmt.Sprintf("data: %s\nlisten: { desk: %q, scanners: %q, callbacks: %q }\nlog: { level: info }\ncentres: [demo.yaml]\n", w.Data, w.Desk, w.Scanners, w.Calls)
 	for name, content := range map[string][]byte{"demo.yaml": profile, "installation.yaml": []byte(installation)} {
 		if err := os.WriteFile(file(name), content, 0o600); err != nil {
 			t.Fatal(err)
