@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -66,7 +67,7 @@ func OpenQueue(ctx context.Context, o QueueOptions) (*QueueClient, error) {
 	}
 	user, err := nkeys.ParseDecoratedUserNKey(o.Credentials)
 	if err != nil {
-		return nil, fmt.Errorf("credentials for queue %s: %w", o.Department, err)
+		return nil, fmt.Errorf("what was given for queue %s is no credentials file of ours (token create --creds writes one): %w", o.Department, err)
 	}
 	pub, err := user.PublicKey()
 	if err != nil {
@@ -93,6 +94,15 @@ func OpenQueue(ctx context.Context, o QueueOptions) (*QueueClient, error) {
 // ErrRefused: the server does not accept the credentials (any more).
 var ErrRefused = errors.New("the NATS server refuses the credentials: expired, revoked or of another installation")
 
+// shown is a server's address without a password that may stand in it.
+func shown(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "of the configuration"
+	}
+	return u.Redacted()
+}
+
 // online waits for the connection.
 func (q *QueueClient) online(ctx context.Context) error {
 	check := time.NewTicker(50 * time.Millisecond)
@@ -105,7 +115,7 @@ func (q *QueueClient) online(ctx context.Context) error {
 		select {
 		case <-check.C:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the NATS server: %w", ctx.Err())
+			return fmt.Errorf("the NATS server %s does not answer (%v): %w", shown(q.o.URL), err, ctx.Err())
 		case <-q.c.life.Done():
 			return ErrClosed
 		}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sekretariat/configs"
 	"sekretariat/ledger"
@@ -93,6 +94,17 @@ func tokenDemo(t *testing.T, data string, good func(...string) string) {
 		out, errs, code := call(t, append([]string{"token", "create", "--data", data}, c.args...)...)
 		if code != 2 || !strings.Contains(errs, c.says) || out != "" {
 			t.Errorf("token create %v: status %d, want %q\n%s", c.args, code, c.says, errs)
+		}
+	}
+	creds := filepath.Join(t.TempDir(), "przemoc.creds")
+	good("token", "create", "--department", "przemoc", "--creds", creds)
+	nobody := write(t, t.TempDir(), "nobody.creds", "nothing of the kind")
+	answerTime = time.Second
+	t.Cleanup(func() { answerTime = 15 * time.Second })
+	for file, says := range map[string]string{creds: "nats://127.0.0.1:1 does not answer", nobody: "no credentials file of ours"} {
+		_, errs, code := call(t, "queue", "next", "--creds", file, "--server", "nats://127.0.0.1:1", "--centre", "demo", "--department", "przemoc")
+		if code != 1 || !strings.Contains(errs, says) {
+			t.Errorf("queue next: status %d, want %q\n%s", code, says, errs)
 		}
 	}
 	if token := strings.TrimSpace(good("token", "create", "--register")); !strings.HasPrefix(token, "sek1.demo.") {

@@ -201,6 +201,30 @@ func (o queueFlags) exec(ctx context.Context, c *cli, e sekretariat.Event, raw [
 	return cmd.Run()
 }
 
+// answerTime is how long the NATS server may take to answer before we say so.
+var answerTime = 15 * time.Second
+
+// openRemote opens the queue from anywhere. watch goes on asking a server that
+// does not answer; next ends.
+func openRemote(ctx context.Context, c *cli, o queueFlags, creds []byte) (*ledger.QueueClient, func(), error) {
+	open := func(ctx context.Context) (*ledger.QueueClient, error) {
+		return ledger.OpenQueue(ctx, ledger.QueueOptions{
+			URL: o.server, Credentials: creds, CA: o.ca, Centre: sekretariat.CentreID(o.centre), Department: sekretariat.DepartmentID(o.department),
+		})
+	}
+	first, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	q, err := open(first)
+	if c.sub == "watch" && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		fmt.Fprintf(c.stderr, "sekretariat queue: %v; going on asking\n", err)
+		q, err = open(ctx)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return q, q.Close, nil
+}
+
 // openQueue opens the queue with the department's own credentials, or with
 // fresh ones of a few hours on the machine of the service.
 func openQueue(ctx context.Context, c *cli, o queueFlags) (*ledger.QueueClient, func(), error) {
@@ -212,13 +236,7 @@ func openQueue(ctx context.Context, c *cli, o queueFlags) (*ledger.QueueClient, 
 		if err != nil {
 			return nil, nil, fmt.Errorf("read credentials: %w", err)
 		}
-		q, err := ledger.OpenQueue(ctx, ledger.QueueOptions{
-			URL: o.server, Credentials: creds, CA: o.ca, Centre: sekretariat.CentreID(o.centre), Department: sekretariat.DepartmentID(o.department),
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-		return q, q.Close, nil
+		return openRemote(ctx, c, o, creds)
 	}
 	h, err := o.in.openFor(ctx, c)
 	if err != nil {
