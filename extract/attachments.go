@@ -200,6 +200,17 @@ func (t *tree) look(p *sekretariat.Part, body *spooled, depth int) error {
 		return err
 	}
 	refine(p, body)
+	if t.password != "" {
+		opened, err := t.d.decrypt(t.ctx, p.Type, body, t.password)
+		if errors.As(err, new(ownError)) || t.ctx.Err() != nil {
+			return err
+		}
+		if err == nil && opened != nil {
+			defer opened.Close()
+			body = opened
+			refine(p, body)
+		}
+	}
 	switch {
 	case archive.Known(p.Type):
 		return t.archive(p, body, depth)

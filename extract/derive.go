@@ -208,18 +208,7 @@ func (d Direct) Look(ctx context.Context, body sekretariat.Body, ask Parts) (sek
 		if err != nil {
 			return err
 		}
-		defer func() { held.Close() }()
-		refine(&p, held)
-		if ask.Password != "" {
-			opened, err := d.decrypt(ctx, p.Type, held, ask.Password)
-			if err != nil {
-				return err
-			}
-			if opened != nil {
-				held.Close()
-				held = opened
-			}
-		}
+		defer held.Close()
 		p.Fate, p.Text = fateListed, ""
 		return t.add(p, held, 0)
 	})

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/extract"
+	"sekretariat/extract/virus"
+	"sekretariat/pipeline"
 )
 
 // readChild is started by the program itself, see extract.Pool.
@@ -25,6 +28,8 @@ func inspect(ctx context.Context, c *cli) error {
 	asJSON := f.Bool("json", false, "print the whole reading as JSON")
 	limit := f.Duration("time", time.Minute, "longest reading of one file")
 	trusted := f.String("trust", "", "file that says whose signatures count (the keys of trust in an installation file), or an installation file")
+	password := f.String("password-file", "", "file with the password of what is encrypted, - for the standard input")
+	clamd := f.String("virus-scan", "", "socket of clamd, to scan the files as a letter would be: unix:/run/clamav/clamd.ctl or host:port")
 	var o letterFlags
 	o.add(f)
 	files, err := c.parse(f)
@@ -56,9 +61,16 @@ func inspect(ctx context.Context, c *cli) error {
 	}
 	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: *limit, Trust: listFile, Logger: logger(warnOnly, c.stderr)})
 	defer pool.Close()
+	look := inspection{pool: pool}
+	if look.password, err = passwordFrom(*password); err != nil {
+		return err
+	}
+	if *clamd != "" {
+		look.scanner = virus.New(*clamd)
+	}
 	bad := 0
 	for _, name := range files {
-		r, err := inspectFile(ctx, pool, name)
+		r, scan, err := look.file(ctx, name)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -71,12 +83,13 @@ func inspect(ctx context.Context, c *cli) error {
 			enc := json.NewEncoder(c.stdout)
 			enc.SetEscapeHTML(false)
 			enc.SetIndent("", "  ")
-			if err := enc.Encode(r); err != nil {
+			if err := enc.Encode(inspected{r, scan}); err != nil {
 				return err
 			}
 			continue
 		}
 		printReading(c.stdout, name, r)
+		printScan(c.stdout, scan)
 	}
 	if bad > 0 {
 		return fmt.Errorf("%d of %d files could not be looked at", bad, len(files))
@@ -84,20 +97,88 @@ func inspect(ctx context.Context, c *cli) error {
 	return nil
 }
 
-func inspectFile(ctx context.Context, pool *extract.Pool, name string) (sekretariat.Reading, error) {
+// inspection is what files are looked at with.
+type inspection struct {
+	pool     *extract.Pool
+	password string
+	scanner  *virus.Scanner // nil: nobody looks for viruses
+}
+
+// inspected is the JSON of one file.
+type inspected struct {
+	sekretariat.Reading
+	Scan *sekretariat.ScannedData `json:"scan,omitempty"`
+}
+
+func (i inspection) file(ctx context.Context, name string) (r sekretariat.Reading, scan *sekretariat.ScannedData, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return sekretariat.Reading{}, err
+		return r, nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return sekretariat.Reading{}, err
+		return r, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return sekretariat.Reading{}, usagef("%s is not a file", name)
+		return r, nil, usagef("%s is not a file", name)
 	}
-	return pool.Read(ctx, extract.Input{Kind: kindByName(name), Name: filepath.Base(name), Body: io.NewSectionReader(f, 0, info.Size())})
+	body := io.NewSectionReader(f, 0, info.Size())
+	r, err = i.pool.Read(ctx, extract.Input{Kind: kindByName(name), Name: filepath.Base(name), Body: body, Password: i.password})
+	if err != nil || i.scanner == nil {
+		return r, nil, err
+	}
+	version, err := i.scanner.Ping(ctx)
+	if err != nil {
+		return r, nil, fmt.Errorf("%w; start clamav-daemon, or leave --virus-scan out", err)
+	}
+	data, err := pipeline.ScanBody(ctx, i.scanner, i.pool, &r, "", body)
+	data.Scanner, data.Database, data.Signatures = version.Program, version.Database, version.Made
+	return r, &data, err
+}
+
+// passwordFrom reads a password from a file or the standard input, so that it
+// stands on no command line; a line end behind it is taken off.
+func passwordFrom(name string) (string, error) {
+	var raw []byte
+	var err error
+	switch name {
+	case "":
+		return "", nil
+	case "-":
+		raw, err = io.ReadAll(io.LimitReader(os.Stdin, 4096))
+	default:
+		raw, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("password: %w", err)
+	}
+	return strings.TrimRight(string(raw), "\r\n"), nil
+}
+
+// printScan prints what the virus scanner said.
+func printScan(w io.Writer, d *sekretariat.ScannedData) {
+	if d == nil {
+		return
+	}
+	age := "of unknown age"
+	if d.Signatures != nil {
+		age = "of " + d.Signatures.Format(time.RFC3339)
+	}
+	fmt.Fprintf(w, "virus scan: %s, signatures %s, %d looked at\n", d.Scanner, age, d.Scanned)
+	where := func(path string) string {
+		if path == "" {
+			return "the whole"
+		}
+		return "part " + path
+	}
+	for _, p := range d.Infected {
+		fmt.Fprintf(w, "  infected: %s, %s\n", where(p.Path), p.Code)
+	}
+	for _, p := range d.Unscanned {
+		fmt.Fprintf(w, "  not looked into: %s, %s\n", where(p.Path), p.Code)
+	}
+	fmt.Fprintln(w)
 }
 
 // kindByName lets a .eml be read as mail even if it hardly looks like one, as
@@ -142,6 +223,11 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 	if len(r.Pages) > 0 {
 		fmt.Fprintf(t, "pages\t%d\n", len(r.Pages))
 	}
+	for _, p := range r.Pages[:min(len(r.Pages), 20)] {
+		if p.Width > 0 {
+			fmt.Fprintf(t, "page\t%s %d × %d, %d dpi, orientation %d\n", strings.TrimSpace(p.Part+" "+strconv.Itoa(p.Number)), p.Width, p.Height, p.DPI, p.Orientation)
+		}
+	}
 	for _, c := range r.Codes {
 		fmt.Fprintf(t, "code\t%s on page %d: %s\n", c.Symbol, c.Page, oneLine(c.Value, 80))
 	}
@@ -150,7 +236,11 @@ func printReading(w io.Writer, name string, r sekretariat.Reading) {
 		if text == "" {
 			text = s.Verdict
 		}
-		fmt.Fprintf(t, "signature\t%s, %s: %s\n", strings.TrimSpace(s.Type+" "+s.Part), s.Verdict, oneLine(text, 300))
+		of := ""
+		if s.Of != "" {
+			of = " of " + s.Of + " by " + s.Pairing
+		}
+		fmt.Fprintf(t, "signature\t%s%s, %s: %s\n", strings.TrimSpace(s.Type+" "+s.Part), of, s.Verdict, oneLine(text, 300))
 	}
 	printEffects(t, r)
 	for _, f := range r.Findings {

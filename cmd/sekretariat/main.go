@@ -41,7 +41,7 @@ var commands = []command{
 	{"outbox list", "[--state S]", "acknowledgements of receipt: what waits, failed, was sent", outboxCommand},
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
 	{"user add|password|disable|enable|list", "LOGIN --name N --role R [--department X,…]", "accounts of the page; the password comes from the terminal or standard input", userCommand},
-	{"inspect", "FILE … [--json] [--trust FILE] | --letter ID", "show what is read in a mail, letter or scan, without registering it; or what hangs together with a letter", inspect},
+	{"inspect", "FILE … [--json] [--trust FILE] [--password-file FILE] [--virus-scan SOCKET] | --letter ID", "show what is read in a mail, letter or scan, without registering it; or what hangs together with a letter", inspect},
 	{"verify", "[--deep] [--json]", "check every promise against ledger and objects", verifyCommand},
 	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},
 	{"register export", "--format csv|jsonl", "write the register", exportCommand},

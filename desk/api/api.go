@@ -151,7 +151,7 @@ func (a *api) authenticate(w http.ResponseWriter, r *http.Request) (call, error)
 func (a *api) who(r *http.Request) (sekretariat.CentreID, sekretariat.Principal, error) {
 	plain, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		if a.Session != nil && r.Method == http.MethodGet {
+		if a.Session != nil && (r.Method == http.MethodGet || looking(r)) {
 			if centre, who, ok := a.Session(r); ok {
 				return centre, who, nil
 			}

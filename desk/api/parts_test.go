@@ -87,7 +87,10 @@ func openDesk(t *testing.T, address string) *desk {
 	}
 	d.server = httptest.NewServer(api.New(api.Options{
 		Centres: map[sekretariat.CentreID]api.Centre{d.id: {Pipeline: d.pipe, Log: log, Vault: h.Vault, Explain: func(sekretariat.Decision) string { return "" }, Print: cfg.Print}},
-		Tokens:  tokens, Parts: pool, Clock: sekretariat.SystemClock, Logger: zerolog.Nop(),
+		Tokens:  tokens, Parts: pool, Session: func(*http.Request) (sekretariat.CentreID, sekretariat.Principal, bool) {
+			return d.id, sekretariat.Principal{ID: "p", Centre: d.id, Register: true, Departments: []sekretariat.DepartmentID{sekretariat.Sekretariat}}, true
+		},
+		Clock: sekretariat.SystemClock, Logger: zerolog.Nop(),
 	}))
 	t.Cleanup(d.server.Close)
 	return d
@@ -215,6 +218,9 @@ func TestPasswordsAreAskedForAndForgotten(t *testing.T) {
 	id := d.mail(scanned, archivetest.File{Name: "a.zip", Content: archivetest.SevenZip(t, []string{"-tzip", "-mem=AES256", "-ptajne"}, note)},
 		archivetest.File{Name: "b.7z", Content: names}, archivetest.File{Name: "c.pdf", Content: sealedPDF(t, "tajne")},
 		archivetest.File{Name: "d.zip", Content: archivetest.SevenZip(t, []string{"-tzip", "-ptajne"}, archivetest.File{Name: "e.com", Content: virustest.Eicar})})
+	if _, _, raw := d.call("GET", id, "/reading", ""); !bytes.Contains(raw, []byte(`"code":"encrypted","part":"4"`)) {
+		t.Errorf("a PDF under a password: %s", raw)
+	}
 	d.want("GET", id, "/parts/2.1", "", http.StatusUnprocessableEntity, "encrypted")
 	for _, part := range []string{"2", "3", "4", "5"} {
 		d.want("POST", id, "/parts/"+part+"/open", `{"password":"inne"}`, http.StatusUnprocessableEntity, "hasło nie pasuje")
@@ -230,12 +236,36 @@ func TestPasswordsAreAskedForAndForgotten(t *testing.T) {
 	d.want("POST", id, "/parts/3/open", `{"password":"tajne","part":"3.1"}`, http.StatusOK, "Notatka.")
 	d.want("POST", id, "/parts/3/open", `{"password":"tajne","part":"1"}`, http.StatusNotFound, "no such letter")
 	d.want("POST", id, "/parts/5/open", `{"password":"tajne","part":"5.1"}`, http.StatusForbidden, "Wykryto wirusa")
+	d.formPassword(id)
 	status, _, raw := d.call("POST", id, "/parts/4/open", `{"password":"tajne","part":"4"}`)
 	if status != http.StatusOK || !bytes.HasPrefix(raw, []byte("%PDF-")) || bytes.Contains(raw, []byte("/Encrypt")) {
 		t.Errorf("a PDF without its password: %d %.20q", status, raw)
 	}
 	if _, _, raw := d.call("GET", id, "/reading", ""); bytes.Contains(raw, []byte("tajne")) || bytes.Contains(raw, []byte("Notatka.")) {
 		t.Errorf("something of it was kept: %s", raw)
+	}
+}
+
+// formPassword sends the form of the page, from the page itself and from
+// elsewhere.
+func (d *desk) formPassword(id sekretariat.LetterID) {
+	d.t.Helper()
+	for site, status := range map[string]int{"same-origin": http.StatusOK, "cross-site": http.StatusUnauthorized} {
+		req, err := http.NewRequestWithContext(d.t.Context(), "POST", d.server.URL+"/api/v1/letters/"+string(id)+"/parts/3/open", strings.NewReader("password=tajne&part="))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", site)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		raw, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != status || status == http.StatusOK && !bytes.Contains(raw, []byte("3.1: notatka.txt, 8 B")) {
+			d.t.Errorf("form from %s: %d %q %v", site, resp.StatusCode, raw, err)
+		}
 	}
 }
 

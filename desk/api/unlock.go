@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 
 	"sekretariat"
 	"sekretariat/extract"
@@ -67,21 +69,73 @@ func (a *api) openPart(ctx context.Context, c call) error {
 		if len(look.Parts) > 0 {
 			out.Text = look.Parts[0].Text
 		}
+		if formEncoded(c.r) {
+			showOpened(c.w, out)
+			return nil
+		}
 		answer(c.w, http.StatusOK, out)
 		return nil
 	}
 	return a.sendOpened(ctx, c, body, opened(r, look, p), ask)
 }
 
+// decodeUnlock reads JSON, or the form of the page.
 func decodeUnlock(c call) (unlock, error) {
 	var ask unlock
-	d := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, 1<<14))
-	d.DisallowUnknownFields()
-	// What the decoder says may quote the password: it goes nowhere.
-	if err := d.Decode(&ask); err != nil || ask.Password == "" || len(ask.Password) > maxPassword {
+	var err error
+	body := http.MaxBytesReader(c.w, c.r.Body, 1<<14)
+	if formEncoded(c.r) {
+		c.r.Body = body
+		err = c.r.ParseForm()
+		ask = unlock{Password: c.r.PostForm.Get("password"), Part: c.r.PostForm.Get("part")}
+	} else {
+		d := json.NewDecoder(body)
+		d.DisallowUnknownFields()
+		err = d.Decode(&ask)
+	}
+	// What a decoder says may quote the password: it goes nowhere.
+	if err != nil || ask.Password == "" || len(ask.Password) > maxPassword {
 		return ask, fmt.Errorf("%w: the body must be JSON with password (and part)", pipeline.ErrInvalid)
 	}
 	return ask, nil
+}
+
+func formEncoded(r *http.Request) bool {
+	typ, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return typ == "application/x-www-form-urlencoded"
+}
+
+// Unlock is where the password of an encrypted part is sent to: the part that
+// it opens. UnlockPart is what to ask for there; "" shows what an archive holds
+// whose names are encrypted too.
+func (p Part) Unlock() string {
+	if p.Member > 0 && p.In != "" {
+		return p.In
+	}
+	return p.Path
+}
+
+// UnlockPart belongs to Unlock.
+func (p Part) UnlockPart() string {
+	if archive.Known(p.Type) {
+		return ""
+	}
+	return p.Path
+}
+
+// showOpened answers the form of the page in plain words.
+func showOpened(w http.ResponseWriter, o Opened) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, p := range o.Parts {
+		name := p.SafeName
+		if name == "" {
+			name = p.Path
+		}
+		fmt.Fprintf(w, "%s: %s, %d B\n", p.Path, name, p.Size)
+		if p.Text != "" {
+			fmt.Fprintf(w, "\n%s\n\n", p.Text)
+		}
+	}
 }
 
 // unlockError answers in Polish, for a clerk waits for it.
@@ -159,4 +213,13 @@ func scanNow(ctx context.Context, s *virus.Scanner, content io.Reader) error {
 		return &lockedError{State: sekretariat.ScanInfected, Virus: found}
 	}
 	return nil
+}
+
+// crossOrigin refuses forms that another site makes a browser send.
+var crossOrigin = http.NewCrossOriginProtection()
+
+// looking tells whether a POST only looks: the form of a password, sent by the
+// page itself.
+func looking(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, "/open") && formEncoded(r) && crossOrigin.Check(r) == nil
 }

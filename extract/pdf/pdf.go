@@ -47,9 +47,9 @@ func Read(ctx context.Context, f *os.File) (sekretariat.Reading, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	out, cut, msg, err := run(ctx, f, "pdftotext", "-q", "-enc", "UTF-8", "-eol", "unix", "-l", strconv.Itoa(maxPages), "/dev/fd/3", "-")
+	out, cut, _, err := run(ctx, f, "pdftotext", "-q", "-enc", "UTF-8", "-eol", "unix", "-l", strconv.Itoa(maxPages), "/dev/fd/3", "-")
 	if err != nil {
-		return classify(ctx, r, msg, err)
+		return classify(ctx, f, r, err)
 	}
 	pages(&r, out)
 	if cut {
@@ -92,7 +92,7 @@ func pages(r *sekretariat.Reading, out []byte) {
 
 // classify turns a failed run into a reading, or into an error when it was not
 // the file's fault.
-func classify(ctx context.Context, r sekretariat.Reading, msg string, err error) (sekretariat.Reading, error) {
+func classify(ctx context.Context, f *os.File, r sekretariat.Reading, err error) (sekretariat.Reading, error) {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -101,7 +101,9 @@ func classify(ctx context.Context, r sekretariat.Reading, msg string, err error)
 		return r, ctx.Err()
 	case !errors.As(err, &exit):
 		return r, fmt.Errorf("run pdftotext: %w", err)
-	case strings.Contains(msg, "ncorrect password") || strings.Contains(msg, "ncrypted"):
+	}
+	// pdftotext was asked to be quiet, for a broken file makes it say a lot.
+	if _, _, msg, _ := run(ctx, f, "pdfinfo", "/dev/fd/3"); strings.Contains(msg, "ncorrect password") || strings.Contains(msg, "ncrypted") {
 		return failed(r, FindingEncrypted, ""), nil
 	}
 	return failed(r, FindingBroken, ""), nil
