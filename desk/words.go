@@ -69,7 +69,9 @@ func statusWord(s sekretariat.Status) string { return wordOr(statusWords, string
 var parkWords = map[string]string{
 	"test": "wiadomość próbna platformy", "duplicate": "drugi raz to samo pismo", "oversize": "zbyt duże, czeka u źródła",
 	"refused": "nie dało się pobrać, czeka u źródła", "auto-reply": "automatyczna odpowiedź", "bounce": "zwrot poczty",
-	"list": "lista mailingowa", "junk": "spam", "own": "nasze własne powiadomienie", "package": "paczka z pismami; każde przyjęto osobno", "proof": "dowód doręczenia lub zwrot, bez numeru",
+	"list": "lista mailingowa", "spam": "spam", "own-notice": "nasze własne powiadomienie", "receipt": "potwierdzenie doręczenia lub odczytania",
+	"robocze": "robocze, bez rejestracji", "wewnetrzne": "wewnętrzne, bez rejestracji", "informacyjne": "informacyjne, bez rejestracji",
+	"do-oceny": "do oceny, potem zarejestruje się samo", "package": "paczka z pismami; każde przyjęto osobno", "proof": "dowód doręczenia lub zwrot, bez numeru",
 }
 
 func urgencyWord(u sekretariat.Urgency) string {
@@ -87,6 +89,10 @@ var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventSplit: "wydzielono pisma", sekretariat.EventCancelled: "anulowano wpis", sekretariat.EventRegistered: "zarejestrowano",
 	sekretariat.EventRead: "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
 	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu",
+	sekretariat.EventParked: "odłożono", sekretariat.EventJunkConfirmed: "potwierdzono, że to nie pismo",
+	sekretariat.EventAckPlanned: "przygotowano potwierdzenie wpływu", sekretariat.EventAckSuppressed: "bez potwierdzenia wpływu",
+	sekretariat.EventAckSending: "wysyłano potwierdzenie wpływu", sekretariat.EventAckSent: "wysłano potwierdzenie wpływu",
+	sekretariat.EventAckFailed: "potwierdzenie wpływu nie wyszło", sekretariat.EventAckBounced: "potwierdzenie wpływu wróciło",
 	sekretariat.EventScanned: "sprawdzono programem antywirusowym", sekretariat.EventWithdrawn: "wycofano z działu", sekretariat.EventAccess: "otwierano",
 }
 
