@@ -18,7 +18,7 @@ import (
 // machines say that they are machines; junk and acknowledgements look at them.
 var AutomaticHeaders = []string{
 	mailkey.Header, "List-Post", "List-Help", "List-Subscribe", "List-Owner", "List-Archive", "X-Mailing-List", "Mailing-List",
-	"X-Loop", "X-Autoreply", "X-Autorespond", "Feedback-ID",
+	"X-Loop", "X-Autoreply", "X-Autorespond", "X-Autoresponse", "X-Auto-Reply-From", "X-Precedence", "Feedback-ID",
 }
 
 // headers are the further fields to read in the mail of an account.
@@ -56,6 +56,9 @@ var automatic = map[string]sekretariat.ParkReason{
 // folder for that, or what a trusted header field says.
 func (p *Pipeline) Junk(a sekretariat.ArrivedData, r *sekretariat.Reading) sekretariat.ParkReason {
 	reason := automatic[r.Auto]
+	if reason == sekretariat.ParkAutoReply && !surelyReply(r) || r.Auto == mail.AutoBulk && r.Headers["List-Unsubscribe"] == "" {
+		reason = ""
+	}
 	switch {
 	case p.o.Keys != nil && p.o.Keys.Own(r):
 		reason = sekretariat.ParkOwn
@@ -68,6 +71,30 @@ func (p *Pipeline) Junk(a sekretariat.ArrivedData, r *sekretariat.Reading) sekre
 		return ""
 	}
 	return reason
+}
+
+// replyMarks begin the subjects that programs write over automatic answers,
+// folded.
+var replyMarks = []string{
+	"automatic reply", "auto reply", "auto-reply", "autoreply", "auto:", "out of office", "odpowiedz automatyczna", "automatyczna odpowiedz", "autoodpowiedz",
+}
+
+// surelyReply tells whether a mail that looks like an automatic answer says so
+// itself, by a header field or at the begin of its subject. A person's mail
+// about an absence, from a server that asks for silence, does not.
+func surelyReply(r *sekretariat.Reading) bool {
+	for _, name := range []string{"Auto-Submitted", "X-Autoreply", "X-Autorespond", "X-Autoresponse", "X-Auto-Reply-From"} {
+		if v := strings.ToLower(r.Headers[name]); v != "" && !strings.HasPrefix(v, "no") {
+			return true
+		}
+	}
+	for _, name := range []string{"Precedence", "X-Precedence"} {
+		if v := strings.ToLower(r.Headers[name]); v == "auto_reply" || v == "auto-reply" {
+			return true
+		}
+	}
+	subject := polish.Fold(r.Subject)
+	return slices.ContainsFunc(replyMarks, func(m string) bool { return strings.HasPrefix(subject, m) })
 }
 
 // spam tells whether the office's filter calls a mail spam.

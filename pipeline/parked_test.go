@@ -54,6 +54,10 @@ func TestWhatIsSetAside(t *testing.T) {
 	}{
 		{"an ordinary letter", "a", "Subject: Zasiłek\r\n", "proszę o zasiłek", ""},
 		{"an automatic answer", "a", autoReply, "Jestem na urlopie.", sekretariat.ParkAutoReply},
+		{"an automatic answer of Exchange", "a", "X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: Pismo\r\n", "Jestem na urlopie 2.", sekretariat.ParkAutoReply},
+		{"a person's mail about an absence, from a server that asks for silence", "a", "X-Auto-Response-Suppress: OOF\r\nSubject: Nieobecność syna\r\n", "syn był chory", ""},
+		{"bulk mail that is no list", "a", "Precedence: bulk\r\nSubject: Odpowiedź w sprawie\r\n", "odpowiadamy na pismo", ""},
+		{"a newsletter", "a", "List-Unsubscribe: <mailto:x@y.example>\r\nSubject: Nowiny\r\n", "nowiny 2", sekretariat.ParkList},
 		{"a bounce", "a", bounce, bounceBody, sekretariat.ParkBounce},
 		{"a read receipt", "a", receipt, receiptBody, sekretariat.ParkReceipt},
 		{"a mailing list", "a", list, "Zapraszamy na konferencję.", sekretariat.ParkList},

@@ -44,6 +44,11 @@ func (s *service) alarms() (list []string) {
 			list = append(list, string(c.cfg.ID)+": "+a)
 		}
 	}
+	for _, o := range s.outboxes {
+		if a := o.Alarm(); a != "" {
+			list = append(list, a)
+		}
+	}
 	return append(list, s.channelAlarms()...)
 }
 

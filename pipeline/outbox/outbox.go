@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -57,6 +58,39 @@ type Outbox struct {
 	templates templates
 	relay     relay
 	slots     slots
+
+	mu      sync.Mutex
+	trouble trouble
+}
+
+// trouble is what keeps the sender from sending.
+type trouble struct {
+	since time.Time // zero: nothing
+	err   error
+}
+
+// Alarm is a sentence for the administrator while nothing can be sent, ""
+// otherwise.
+func (b *Outbox) Alarm() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.trouble.since.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s: acknowledgements have not been sent since %s: %v", b.o.Centre.ID, b.trouble.since.In(sekretariat.Warsaw()).Format("2006-01-02 15:04"), b.trouble.err)
+}
+
+func (b *Outbox) troubled(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil:
+		b.trouble = trouble{}
+	case b.trouble.since.IsZero():
+		b.trouble = trouble{b.o.Clock(), err}
+	default:
+		b.trouble.err = err
+	}
 }
 
 // New makes the outbox of a centre. The error names the phrase or template that

@@ -337,10 +337,16 @@ func TestRelayAwayAndBack(t *testing.T) {
 	if err := o.relay.server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	o.run(o.outbox())
+	b := o.outbox()
+	o.run(b)
 	id := o.mail("jan@poczta.example", "Zasiłek", "Proszę o zasiłek.")
 	if l := o.acked(id, sekretariat.AckPlanned); l.Ack.Attempt != 0 {
 		t.Errorf("attempt %d though nothing could be sent", l.Ack.Attempt)
+	}
+	for deadline := time.Now().Add(10 * time.Second); b.Alarm() == ""; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody is told that the relay is away")
+		}
 	}
 	o.later.Store(int64(6 * 24 * time.Hour))
 	l := o.acked(id, sekretariat.AckFailed)

@@ -109,7 +109,7 @@ func automatic(r *sekretariat.Reading) bool {
 			return true
 		}
 	}
-	for _, name := range []string{"X-Mailing-List", "Mailing-List", "X-Loop", "X-Autoreply", "X-Autorespond", "Feedback-ID", "X-Failed-Recipients"} {
+	for _, name := range []string{"X-Mailing-List", "Mailing-List", "X-Loop", "X-Autoreply", "X-Autorespond", "X-Autoresponse", "X-Auto-Reply-From", "X-Precedence", "Feedback-ID", "X-Failed-Recipients"} {
 		if r.Headers[name] != "" {
 			return true
 		}
@@ -171,6 +171,9 @@ func (b *Outbox) ours() []string {
 	out := []string{strings.ToLower(b.cfg.From)}
 	for _, m := range b.o.Centre.Mailboxes {
 		out = append(out, strings.ToLower(m.Address))
+		for _, a := range m.Aliases {
+			out = append(out, strings.ToLower(a))
+		}
 	}
 	for _, c := range b.o.Centre.Contacts {
 		out = append(out, strings.ToLower(c.Email))

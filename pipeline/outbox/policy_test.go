@@ -21,7 +21,7 @@ func profile() *configs.Centre {
 	return &configs.Centre{
 		ID: "test", Name: "Ośrodek Pomocy Społecznej", RuleSets: []string{"common"},
 		Labels:    map[string]configs.To{"przemoc": {Department: "zespol"}, "asysta-rodzinna": {Department: "asysta"}, "zasilki-stale": {Department: "zasilki"}},
-		Mailboxes: []configs.Mailbox{{Account: configs.Account{ID: "a"}, Address: "ops@ops.example"}},
+		Mailboxes: []configs.Mailbox{{Account: configs.Account{ID: "a"}, Address: "ops@ops.example", Aliases: []string{"Kancelaria@ops.example"}}},
 		Contacts:  []configs.Contact{{Email: "kadry@ops.example", Departments: []sekretariat.DepartmentID{"sekretariat"}}},
 		Departments: []configs.Department{{ID: "sekretariat", Name: "Sekretariat"}, {ID: "zespol", Name: "Zespół"}, {ID: "asysta", Name: "Asysta"},
 			{ID: "zasilki", Name: "Dział Zasiłków", Public: true}, {ID: "cicha", Name: "Cicha"}, {ID: "zamknieta", Name: "Zamknięta", Closed: true}},
@@ -108,6 +108,7 @@ func TestWhoIsNeverAnswered(t *testing.T) {
 		{"a list's requests", SuppressedRole, from("lista-request@firma.example")},
 		{"a person whose name begins like a role", "", from("rootka@firma.example")},
 		{"our mailbox", SuppressedOurs, from("OPS@ops.example")},
+		{"an alias of our mailbox", SuppressedOurs, from("kancelaria@ops.example")},
 		{"our staff's address", SuppressedOurs, from("kadry@ops.example")},
 		{"a line break in the address", SuppressedAddress, from("jan@x.example>\r\nRCPT TO:<ola@x.example")},
 		{"a quoted address", SuppressedAddress, from(`"jan nowak"@x.example`)},

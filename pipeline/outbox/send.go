@@ -42,9 +42,11 @@ func (b *Outbox) send(ctx context.Context) error {
 		}
 		wait = b.o.Poll
 		err := b.sendDue(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
+		}
+		b.troubled(err)
+		switch {
 		case err == nil:
 			failures = 0
 		default:
