@@ -21,7 +21,7 @@ setup-run: ## Debian packages for the demo
 setup-test: ## Debian packages for the tests
 	@scripts/packages $(PACKAGES_TEST)
 
-demo: setup-run build ## everything embedded, 30 letters through real doors
+demo: setup-run build ## everything embedded, 31 letters through real doors
 	@$(BIN) demo --data data/demo
 
 test: setup-test build ## all tests, with the race detector, and a short crash test

@@ -42,7 +42,7 @@ func demo(ctx context.Context, c *cli) error {
 }
 
 // demoWorld is what stands around the service in a demo: a mail server, a
-// simulated ePUAP platform, a box folder.
+// simulated ePUAP platform, a simulated provider of e-Doręczenia, a box folder.
 type demoWorld struct {
 	data     string
 	out      io.Writer
@@ -50,6 +50,7 @@ type demoWorld struct {
 	platform *epuaptest.Platform
 	server   *epuaptest.Server // of the platform
 	system   struct{ cert, key []byte }
+	ade      *demoADE
 	box      string
 	letters  []sample
 
@@ -95,6 +96,9 @@ func newDemo(ctx context.Context, data string, out io.Writer) (*demoWorld, error
 	if err := d.startPlatform(); err != nil {
 		return nil, errors.Join(fmt.Errorf("simulated ePUAP of the demo: %w", err), d.dovecot.Stop())
 	}
+	if d.ade, err = startADE(); err != nil {
+		return nil, errors.Join(fmt.Errorf("simulated e-Doręczenia of the demo: %w", err), d.server.Close(), d.dovecot.Stop())
+	}
 	return d, nil
 }
 
@@ -137,7 +141,7 @@ func clearDemo(data string) error {
 }
 
 func (d *demoWorld) stop() {
-	if err := errors.Join(d.server.Close(), d.dovecot.Stop()); err != nil {
+	if err := errors.Join(d.ade.server.Close(), d.server.Close(), d.dovecot.Stop()); err != nil {
 		fmt.Fprintln(d.out, "servers of the demo:", err)
 	}
 }
@@ -180,8 +184,8 @@ func (d *demoWorld) play(ctx context.Context, started <-chan struct{}, result ch
 		result <- nil
 		return fmt.Errorf("the service did not start: %w", err)
 	}
-	fmt.Fprintf(d.out, "A demo centre is running in %s: one mailbox (IMAP), one skrytka (ePUAP), one drop box (folder).\nSending %d letters.\n\n", d.data, d.expected())
-	fmt.Fprintf(d.out, "%-14s %-6s %-22s %5s  %s\n", "NUMBER", "BY", "DEPARTMENT", "MS", "WHY")
+	fmt.Fprintf(d.out, "A demo centre is running in %s: one mailbox (IMAP), one skrytka (ePUAP), one address of e-Doręczenia, one drop box (folder).\nSending %d letters.\n\n", d.data, d.expected())
+	fmt.Fprintf(d.out, "%-14s %-9s %-22s %5s  %s\n", "NUMBER", "BY", "DEPARTMENT", "MS", "WHY")
 	if err := d.send(); err != nil {
 		return err
 	}
@@ -198,9 +202,9 @@ func (d *demoWorld) play(ctx context.Context, started <-chan struct{}, result ch
 	}
 }
 
-// Besides the samples: one letter that the platform marks as a test, and one
-// mail that is delivered twice.
-const demoExtra = 1
+// Besides the samples: one letter that the platform marks as a test, a proof
+// that a letter of ours was delivered, and one mail that is delivered twice.
+const demoExtra = 2
 
 func (d *demoWorld) expected() int { return len(d.letters) + demoExtra }
 
@@ -216,12 +220,17 @@ func (d *demoWorld) send() error {
 			_, err = d.platform.Enqueue(demoSkrytka, epuaptest.Document{
 				FileName: s.ID + ".xml", Content: s.epuap(at), Sent: at, Sender: epuaptest.Sender{ID: "konto-" + s.ID, Kind: "F", Name: s.From.Name},
 			})
+		case "edelivery":
+			err = d.ade.send(s, at)
 		default:
 			err = d.drop(s.ID+".pdf", s.pdf())
 		}
 		if err != nil {
 			return fmt.Errorf("send sample %s: %w", s.ID, err)
 		}
+	}
+	if err := d.ade.prove(at); err != nil {
+		return fmt.Errorf("send a proof: %w", err)
 	}
 	_, err := d.platform.Enqueue(demoSkrytka, epuaptest.Document{FileName: "test.xml", Content: d.letters[0].epuap(at), Sent: at, Test: true})
 	return err
@@ -275,7 +284,7 @@ func (d *demoWorld) step(s *service) func(pipeline.Step) {
 }
 
 func (d *demoWorld) line(number string, kind sekretariat.Kind, department string, took time.Duration, why string) {
-	fmt.Fprintf(d.out, "%-14s %-6s %-22s %5d  %s\n", number, kind, department, took.Milliseconds(), oneLine(why, 600))
+	fmt.Fprintf(d.out, "%-14s %-9s %-22s %5d  %s\n", number, kind, department, took.Milliseconds(), oneLine(why, 600))
 	d.rows[[2]string{string(kind), department}]++
 }
 
@@ -317,6 +326,7 @@ func (d *demoWorld) configure() (*configs.Installation, error) {
 	file := func(name string) string { return filepath.Join(folder, name) }
 	for name, content := range map[string][]byte{
 		"imap-password": []byte(dovecottest.Password), "epuap-key.pem": d.system.key, "epuap-cert.pem": d.system.cert, "epuap-ca.pem": d.server.CA,
+		"ade-key.pem": d.ade.keys.Key, "ade-cert.pem": d.ade.keys.Cert, "ade-ca.pem": d.ade.server.CA,
 		demoProfile: configs.Demo,
 	} {
 		if err := os.WriteFile(file(name), content, 0o600); err != nil {
@@ -329,6 +339,9 @@ func (d *demoWorld) configure() (*configs.Installation, error) {
 		e.URL, e.CA, e.Cert, e.Key = d.server.URL, file("epuap-ca.pem"), file("epuap-cert.pem"), configs.Secret{File: file("epuap-key.pem")}
 		e.Pins = []string{d.platform.Pin()}
 		b.Folder = file(demoBox)
+		a := &c.EDelivery[0]
+		a.URL, a.TokenURL, a.CA = d.ade.server.URL, d.ade.server.TokenURL, file("ade-ca.pem")
+		a.Cert, a.Key = file("ade-cert.pem"), configs.Secret{File: file("ade-key.pem")}
 	}})
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ func TestDemoAndWhatComesAfter(t *testing.T) {
 	}
 	data := filepath.Join(t.TempDir(), "demo")
 	out, errs, code := call(t, "demo", "--data", data)
-	if code != 0 || !regexp.MustCompile(`(?m)^all +30$`).MatchString(out) || !strings.Contains(out, "(parked)") {
+	if code != 0 || !regexp.MustCompile(`(?m)^all +31$`).MatchString(out) || !strings.Contains(out, "(parked)") {
 		t.Fatalf("demo: status %d\n%s%s", code, out, errs)
 	}
 	for _, line := range strings.Split(out, "\n") {
@@ -39,14 +39,14 @@ func TestDemoAndWhatComesAfter(t *testing.T) {
 		}
 		return out
 	}
-	if out := good("verify", "--deep"); !strings.Contains(out, "registered 29 + parked 1") || !strings.Contains(out, "every promise is kept") {
+	if out := good("verify", "--deep"); !strings.Contains(out, "registered 30 + parked 1") || !strings.Contains(out, "every promise is kept") {
 		t.Errorf("verify:\n%s", out)
 	}
 	lines, err := csv.NewReader(strings.NewReader(good("register", "export", "--format", "csv"))).ReadAll()
-	if err != nil || len(lines) != 30 || lines[1][0][:4] != "RPW-" {
+	if err != nil || len(lines) != 31 || lines[1][0][:4] != "RPW-" {
 		t.Errorf("export: %d lines, %v", len(lines), err)
 	}
-	if n := strings.Count(good("register", "export", "--format", "jsonl"), "\n"); n != 29 {
+	if n := strings.Count(good("register", "export", "--format", "jsonl"), "\n"); n != 30 {
 		t.Errorf("export: %d JSON lines", n)
 	}
 	t.Run("queue", func(t *testing.T) { consumeDemo(t, data, good) })

@@ -86,6 +86,8 @@ var troubleAdvice = map[string]string{
 	"login": "the server refuses the password; set the new one with: sekretariat secret set", "password": "the password's file or variable cannot be read",
 	"token": "the provider refuses the access; run: sekretariat mailbox authorize, or secret set", "certificate": "the server's certificate is not valid or not known; see \"ca\" and \"pins\"",
 	"folder": "a folder is not there; restore its name or change \"folders\"", "quota": "the mailbox is full: make room",
+	"refused": "the platform refuses our rights; try: sekretariat check-channel", "moved": "the service has another address now; ask the provider for url and token_url",
+	"message": "some messages cannot be fetched; see what is parked", "full": "the mailbox is full: make room",
 	"store": "our own store does not take deliveries; look at disk and ledger",
 }
 
@@ -151,6 +153,9 @@ func runningAccounts(c *configs.Centre) []runningAccount {
 	}
 	for _, e := range c.EPUAP {
 		add(e.Account, sekretariat.KindEPUAP, e.URL != "")
+	}
+	for _, e := range c.EDelivery {
+		add(e.Account, sekretariat.KindEDelivery, true)
 	}
 	for _, b := range c.Boxes {
 		add(b.Account, sekretariat.KindBox, b.Folder != "")

@@ -24,7 +24,7 @@ var sampleLetters []byte
 // sample is one invented letter of the demo and the benchmark.
 type sample struct {
 	ID      string `json:"id"`
-	Channel string `json:"channel"` // email, epuap, scan
+	Channel string `json:"channel"` // email, epuap, edelivery, scan
 	From    struct {
 		Name  string `json:"name"`
 		Email string `json:"email"`

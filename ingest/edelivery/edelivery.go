@@ -73,10 +73,13 @@ type tune struct {
 	save                     time.Duration // between writes of the cursor
 }
 
-func calm() tune {
+// everyFifth: folders beside INBOX, and SENT, are looked into at every fifth poll.
+const everyFifth = 5
+
+func calm(poll time.Duration) tune {
 	return tune{
 		firstBackOff: 5 * time.Second, maxBackOff: 15 * time.Minute, firstRetry: 10 * time.Second, maxRetry: 15 * time.Minute,
-		pending: 5 * time.Second, wide: 10 * time.Minute, sent: 10 * time.Minute, mailbox: 15 * time.Minute, oversize: 6 * time.Hour,
+		pending: 5 * time.Second, wide: everyFifth * poll, sent: everyFifth * poll, mailbox: 15 * time.Minute, oversize: 6 * time.Hour,
 		patience: 5, stub: time.Hour, proofAge: time.Hour, page: 200, parallel: 4, save: 5 * time.Minute,
 	}
 }
@@ -128,7 +131,7 @@ func New(o Options) (*Channel, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 2 * time.Minute
 	}
-	c := &Channel{o: o, tune: calm(), poke: make(chan struct{}, 1), pause: wait, taken: map[string]bool{}, items: map[string]*trouble{}}
+	c := &Channel{o: o, tune: calm(a.Poll), poke: make(chan struct{}, 1), pause: wait, taken: map[string]bool{}, items: map[string]*trouble{}}
 	address := url.PathEscape(a.Address)
 	if a.Escape {
 		address = strings.ReplaceAll(address, ":", "%3A")

@@ -72,7 +72,7 @@ func (d *drawer) SetCursor(_ context.Context, name string, value []byte) error {
 
 // quick are paces for tests.
 func quick() tune {
-	t := calm()
+	t := calm(time.Minute)
 	t.firstBackOff, t.maxBackOff = 2*time.Millisecond, 20*time.Millisecond
 	t.firstRetry, t.maxRetry, t.pending = 2*time.Millisecond, 20*time.Millisecond, time.Millisecond
 	t.wide, t.sent, t.oversize, t.page = 0, 0, 50*time.Millisecond, 3
