@@ -239,4 +239,5 @@ func (d *document) checkEPUAP(at path, e EPUAP) {
 	d.pins(at, e.Pins)
 	d.secret(at.with("key"), e.Key)
 	d.atLeast(at.with("poll"), e.Poll, time.Second)
+	d.atLeast(at.with("settle"), e.Settle, 0)
 }

@@ -321,6 +321,9 @@ type EPUAP struct {
 	Poll           time.Duration `yaml:"poll"`            // how often to ask; default 60s
 	Pins           []string      `yaml:"pins"`            // SHA-256 of the certificates that may sign responses
 	VerifyResponse string        `yaml:"verify_response"` // require (default with pins), warn (default without) or off
+	// Settle is how long a confirmation that was not answered may still be on
+	// its way; the next one waits so long. Default 1m.
+	Settle time.Duration `yaml:"settle"`
 	// Repository is the address of FileRepoService, for attachments that the
 	// letter only refers to; without it they are left on the platform.
 	Repository string `yaml:"repository"`

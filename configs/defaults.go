@@ -73,6 +73,7 @@ func (c *Centre) setDefaults() {
 		plainPins(e.Pins)
 		setDefault(&e.Skrot, "sha1")
 		setDefault(&e.MaxFile, 500<<20)
+		setDefault(&e.Settle, time.Minute)
 		setDefault(&e.Poll, time.Minute)
 		if e.VerifyResponse == "" {
 			e.VerifyResponse = "warn"

@@ -27,12 +27,14 @@ type head struct {
 	again    int  // offered although confirmed
 	damaged  int  // times it came unusable
 	parked   bool // a note about it lies before a clerk
+	unsure   bool // a confirmation of it may still be on its way
 }
 
 // Run fulfils ingest.Channel: it asks for letters until the queue is empty,
 // waits, and asks again; after trouble it waits longer, up to 15 minutes.
 func (c *Channel) Run(ctx context.Context) error {
 	defer c.http.CloseIdleConnections()
+	c.fresh = true
 	for failures := 0; ; {
 		err := c.round(ctx)
 		if ctx.Err() != nil {
@@ -145,7 +147,10 @@ func (c *Channel) probe(ctx context.Context, signer *xmlsec.Signer) {
 // Between two confirmations there is always a look at the head of the queue.
 // A letter is named to the platform by its digest alone; repeating a
 // confirmation whose answer was lost could remove a second letter with the
-// same content that we have never seen.
+// same content that we have never seen. For the same reason nothing is
+// confirmed while an earlier confirmation may still be on its way: one without
+// an answer, or one that a process sent before it died. Which letter that was
+// about shows after a while at the head of the queue.
 func (c *Channel) next(ctx context.Context, signer *xmlsec.Signer) (bool, error) {
 	r, err := c.call(ctx, signer, opNext)
 	defer r.close()
@@ -164,6 +169,10 @@ func (c *Channel) next(ctx context.Context, signer *xmlsec.Signer) (bool, error)
 	}
 	if err := c.keep(ctx, r); err != nil {
 		return false, err
+	}
+	if c.head.unsure {
+		c.head.unsure = false
+		return c.settle(ctx, c.o.Account.Settle), nil // and look again
 	}
 	return true, c.confirm(ctx, signer, r)
 }
@@ -219,6 +228,8 @@ func (c *Channel) keep(ctx context.Context, r *reply) error {
 		return trouble(codeStore, errors.New("the receiver keeps other octets than the platform sent"))
 	}
 	c.head.durable, c.head.receipt = true, receipt
+	c.head.unsure = c.fresh && receipt.Repeat
+	c.fresh = false
 	c.o.Logger.Info().Str("channel", c.Name()).Str("submission", string(receipt.Submission)).Bool("repeat", receipt.Repeat).Int64("octets", r.content.size).Msg("ePUAP letter taken in")
 	return nil
 }
@@ -258,6 +269,7 @@ func (c *Channel) confirm(ctx context.Context, signer *xmlsec.Signer, r *reply) 
 		c.head.again++
 		return nil
 	case err != nil && !declined(err):
+		c.head.unsure = true
 		return err
 	}
 	if c.head.refusals++; c.head.refusals%2 == 1 {

@@ -3,6 +3,7 @@ package epuap
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"sekretariat/extract/xmlsec"
@@ -26,6 +27,9 @@ func (c *Channel) Check(ctx context.Context) []ingest.Check {
 	if err == nil || codeOf(err) == codeSignature {
 		out = append(out, c.checkSigned(r), c.checkClock())
 	}
+	if c.o.Account.Repository != "" {
+		out = append(out, c.checkRepository(ctx))
+	}
 	return out
 }
 
@@ -34,6 +38,7 @@ const (
 	whatService     = "usługa pobierania (pull)"
 	whatSigned      = "podpis odpowiedzi platformy"
 	whatClock       = "zegar"
+	whatRepository  = "repozytorium plików"
 )
 
 func (c *Channel) checkCertificate(s *xmlsec.Signer) ingest.Check {
@@ -100,6 +105,24 @@ func (c *Channel) checkClock() ingest.Check {
 	if d := c.skew; d != 0 {
 		check.Verdict = ingest.CheckDoubt
 		check.Text = fmt.Sprintf("Różni się od zegara platformy o %s. Program to wyrównuje, ale ustaw zegar komputera.", d.Abs().Round(time.Second))
+	}
+	return check
+}
+
+// checkRepository asks for the description of the file repository: it answers
+// without a signature and gives no file away.
+func (c *Channel) checkRepository(ctx context.Context) ingest.Check {
+	check := ingest.Check{What: whatRepository, Verdict: ingest.CheckGood, Text: "Odpowiada. Czy wyda plik, okaże się przy pierwszym piśmie z dużym załącznikiem."}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.o.Account.Repository+"?wsdl", nil)
+	if err == nil {
+		var resp *http.Response
+		if resp, err = c.http.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	}
+	if err != nil {
+		check.Verdict = ingest.CheckDoubt
+		check.Text = fmt.Sprintf("Nie ma połączenia z %s. Pisma będą przyjmowane, ale duże załączniki zostaną na platformie. Szczegóły: %v", c.o.Account.Repository, err)
 	}
 	return check
 }

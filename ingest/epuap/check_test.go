@@ -30,6 +30,8 @@ func TestCheck(t *testing.T) {
 		"nobody there":      {change: func(h *house) { h.server.Close() }, step: whatService, verdict: ingest.CheckBad, words: "Nie ma połączenia"},
 		"maintenance":       {change: func(h *house) { h.Inject(epuaptest.Fault{Status: 503}) }, step: whatService, verdict: ingest.CheckBad, words: "niezrozumiale"},
 		"clock":             {change: func(h *house) { h.Skew(time.Hour); h.Inject(epuaptest.Fault{}) }, step: whatService, verdict: ingest.CheckBad, words: "zegar"},
+		"repository":        {change: func(h *house) { h.options.Account.Repository = h.server.Repo }, step: whatRepository, verdict: ingest.CheckGood, words: "Odpowiada"},
+		"no repository":     {change: func(h *house) { h.options.Account.Repository = "http://127.0.0.1:1/x" }, step: whatRepository, verdict: ingest.CheckDoubt, words: "Nie ma połączenia"},
 		"certificate's end": {step: whatCertificate, verdict: ingest.CheckGood, words: "Ważny do"},
 	} {
 		t.Run(name, func(t *testing.T) {

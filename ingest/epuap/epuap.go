@@ -32,6 +32,7 @@ const (
 	DefaultMaxAnswer = 160 << 20       // octets of one answer
 	DefaultTimeout   = 5 * time.Minute // without a sign of life: the platform can be slow
 	defaultPoll      = time.Minute
+	defaultSettle    = time.Minute // the platform can be slow
 	firstBackOff     = 5 * time.Second
 	maxBackOff       = 15 * time.Minute
 )
@@ -65,7 +66,9 @@ type Channel struct {
 	// The state of one Run; nothing of it needs to survive.
 	head  head // the letter at the head of the queue
 	sha2  bool // skrot by SHA-256 is what the platform takes
-	pause func(context.Context, time.Duration) bool
+	fresh bool // no letter was taken yet in this run
+
+	pause, settle func(context.Context, time.Duration) bool
 }
 
 // link is what all services of the platform need of one account: how to
@@ -87,7 +90,7 @@ func New(o Options) (*Channel, error) {
 	if o.Receiver == nil || !sekretariat.ValidSlug(string(o.Centre)) || !sekretariat.ValidSlug(a.ID) {
 		return nil, fmt.Errorf("epuap account %q: receiver, centre and a valid id are needed", a.ID)
 	}
-	c := &Channel{pause: wait, link: link{o: o}}
+	c := &Channel{pause: wait, settle: wait, link: link{o: o}}
 	for name, value := range map[string]string{"address": a.Address, "name": a.Name} {
 		if strings.TrimSpace(value) == "" {
 			return nil, c.wrong(fmt.Errorf("%q is missing", name))
@@ -122,6 +125,9 @@ func (c *link) prepare() error {
 	}
 	if c.o.Account.Poll <= 0 {
 		c.o.Account.Poll = defaultPoll
+	}
+	if c.o.Account.Settle <= 0 {
+		c.o.Account.Settle = defaultSettle
 	}
 	if c.o.MaxAnswer <= 0 {
 		c.o.MaxAnswer = DefaultMaxAnswer

@@ -254,6 +254,7 @@ func (h *house) channel(t testing.TB) *Channel {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.http.CloseIdleConnections)
+	c.settle = func(ctx context.Context, _ time.Duration) bool { return ctx.Err() == nil }
 	return c
 }
 

@@ -95,6 +95,7 @@ func TestStorm(t *testing.T) {
 		}
 		mu.Unlock()
 		c := h.channel(t) // a new process: nothing is remembered
+		c.settle = func(ctx context.Context, _ time.Duration) bool { return wait(ctx, 50*time.Millisecond) }
 		c.pause = func(ctx context.Context, _ time.Duration) bool { return wait(ctx, time.Millisecond) }
 		ctx, die := context.WithTimeout(context.Background(), life)
 		if err := c.Run(ctx); err != nil {

@@ -52,7 +52,7 @@ func (b *box) Channel(t testing.TB, r ingest.Receiver) ingest.Channel {
 		Centre: b.centre, Receiver: r, Logger: zerolog.Nop(), Certificate: b.cert, Key: b.key, Temp: t.TempDir(),
 		Account: configs.EPUAP{
 			Account: configs.Account{ID: "esp"}, Address: skrytka, Name: "skrytka", Entity: "mops",
-			URL: b.server.URL, Poll: 5 * time.Millisecond, Pins: []string{b.platform.Pin()},
+			URL: b.server.URL, Poll: 5 * time.Millisecond, Settle: 5 * time.Millisecond, Pins: []string{b.platform.Pin()},
 		},
 	})
 	if err != nil {

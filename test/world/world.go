@@ -136,7 +136,7 @@ func (w *World) writeConfig(t testing.TB, adjust func(*configs.Centre)) {
 	cfg, err := configs.Load(file("seed.yaml"), configs.LoadOptions{Data: w.Data, Adjust: func(c *configs.Centre) {
 		m, e, b := &c.Mailboxes[0], &c.EPUAP[0], &c.Boxes[0]
 		m.Server, m.CA, m.User, m.Password = w.Dovecot.TLSAddr, w.Dovecot.CA, Mailbox, configs.Secret{File: file("imap-password")}
-		e.Pins, e.Repository, e.Push = []string{w.Platform.Pin()}, w.server.Repo, true
+		e.Pins, e.Repository, e.Push, e.Settle = []string{w.Platform.Pin()}, w.server.Repo, true, time.Second
 		e.URL, e.CA, e.Cert, e.Key, e.Poll = w.server.URL, file("epuap-ca.pem"), file("epuap-cert.pem"), configs.Secret{File: file("epuap-key.pem")}, time.Second
 		b.Folder, b.Quiet, b.Poll = w.Box, time.Second, time.Second
 		if adjust != nil {
