@@ -147,7 +147,7 @@ func (k *keeper) remove(seg *segment) error {
 	switch {
 	case err != nil || recycled:
 	case seg.damaged:
-		err = os.Rename(seg.path, seg.path+".damaged")
+		err = os.Rename(seg.path, seg.path+damagedSuffix)
 	default:
 		err = os.Remove(seg.path)
 	}

@@ -161,6 +161,53 @@ func TestShortenedOrMissingSegmentIsDamage(t *testing.T) {
 	if _, err := reopen(root, openDir(t, filepath.Join(root, "objects")), storage.StagedOptions{}); !errors.Is(err, storage.ErrDamaged) {
 		t.Errorf("second of several segments missing: %v", err)
 	}
+	salvaged(t, root, 0)
+}
+
+// A segment whose header is not one is passed over like any other damage.
+func TestSegmentWithoutHeader(t *testing.T) {
+	root := t.TempDir()
+	s := mustOpen(t, root, openDir(t, filepath.Join(root, "objects")), storage.StagedOptions{SegmentSize: 500})
+	s.gate.shut.Store(true)
+	for i := range 20 {
+		mustPutAll(t, s, item(fmt.Sprintf("a/%d", i), strings.Repeat("x", 100)))
+	}
+	_ = s.abandon()
+	logs, _ := filepath.Glob(filepath.Join(root, "staging", "log-*.seg"))
+	b, err := os.ReadFile(logs[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[3] ^= 1
+	if err := os.WriteFile(logs[1], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reopen(root, openDir(t, filepath.Join(root, "objects")), storage.StagedOptions{}); !errors.Is(err, storage.ErrDamaged) || !strings.Contains(err.Error(), "--salvage") {
+		t.Errorf("segment without a header: %v", err)
+	}
+	salvaged(t, root, 1)
+}
+
+// salvaged opens a log of twenty objects, one segment of which is lost, and
+// expects all others, now and after one more start.
+func salvaged(t *testing.T, root string, aside int) {
+	t.Helper()
+	objects := openDir(t, filepath.Join(root, "objects"))
+	s := mustOpen(t, root, objects, storage.StagedOptions{Salvage: true})
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := len(contents(t, objects))
+	if n >= 20 || n < 12 {
+		t.Errorf("%d of 20 objects salvaged", n)
+	}
+	if kept, _ := filepath.Glob(filepath.Join(root, "staging", "*.damaged")); len(kept) != aside {
+		t.Errorf("%d segments set aside, want %d", len(kept), aside)
+	}
+	again := mustOpen(t, root, objects, storage.StagedOptions{}) // without salvage
+	if err := again.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestDamagedLargeBody(t *testing.T) {

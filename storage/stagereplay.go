@@ -21,7 +21,7 @@ type logFile struct {
 // check reads the whole log before anything is done with it. It returns the
 // segments in order and, for shared mode, how far each finished group came.
 func (s *Staged) check() ([]*logFile, map[uint64]int, error) {
-	files, err := s.findSegments()
+	files, lost, err := s.findSegments()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,8 +54,17 @@ func (s *Staged) check() ([]*logFile, map[uint64]int, error) {
 	if err := s.judge(damage); err != nil {
 		return nil, nil, err
 	}
+	if lost {
+		return files, done, nil // a lost segment may be what refers to a body
+	}
 	return files, done, s.clean(referenced)
 }
+
+// damagedSuffix marks segments that were set aside.
+const damagedSuffix = ".damaged"
+
+// doSalvage is what an operator can do about a damaged log.
+const doSalvage = "restore the file from a backup, or start once with 'sekretariat serve --salvage' to keep the readable rest, and then run verify"
 
 // judge refuses a damaged log, unless it is to be salvaged.
 func (s *Staged) judge(damage []Damage) error {
@@ -65,40 +74,55 @@ func (s *Staged) judge(damage []Damage) error {
 	if len(damage) == 0 || s.o.Salvage {
 		return nil
 	}
-	return fmt.Errorf("%w: %d place(s) in the staging log cannot be read, the first in %s; "+
-		"restore the file from a backup, or start once with salvage to keep the readable rest and then run verify",
-		ErrDamaged, len(damage), damage[0])
+	return fmt.Errorf("%w: %d place(s) in the staging log cannot be read, the first in %s; %s",
+		ErrDamaged, len(damage), damage[0], doSalvage)
 }
 
-// findSegments lists the segments and checks that they follow each other.
-func (s *Staged) findSegments() ([]*logFile, error) {
+// findSegments lists the segments and checks that they follow each other. lost
+// is true when one that is unreadable as a whole, or missing, was passed over to
+// salvage the others.
+func (s *Staged) findSegments() (files []*logFile, lost bool, err error) {
 	paths, err := filepath.Glob(filepath.Join(s.folder, "log-*.seg"))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	slices.Sort(paths) // fixed-width hex: by id
-	var files []*logFile
+	pass := func(err error) error {
+		if !s.o.Salvage {
+			return fmt.Errorf("%w: %w; %s", ErrDamaged, err, doSalvage)
+		}
+		s.log.Error().Err(err).Msg("staging log is damaged")
+		lost = true
+		return nil
+	}
 	for i, p := range paths {
 		f, err := readHeader(p)
 		if errors.Is(err, errNoSegment) && i == len(paths)-1 && f.size <= segmentHeaderSize {
 			if err := os.Remove(p); err != nil { // the crash came while it was made
-				return nil, err
+				return nil, lost, err
 			}
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, p, err)
+			if err := pass(fmt.Errorf("%s: %w", p, err)); err != nil {
+				return nil, lost, err
+			}
+			if err := os.Rename(p, p+damagedSuffix); err != nil {
+				return nil, lost, fmt.Errorf("set a damaged segment aside: %w", err)
+			}
+			continue
 		}
 		if len(files) > 0 {
 			before := files[len(files)-1]
-			if before.id+1 != f.id {
-				return nil, fmt.Errorf("%w: staging segment %s is missing", ErrDamaged, segmentName(before.id+1))
+			if before.id+1 == f.id {
+				before.limit = int64(f.header.PrevLen)
+			} else if err := pass(fmt.Errorf("staging segment %s is missing", segmentName(before.id+1))); err != nil {
+				return nil, lost, err
 			}
-			before.limit = int64(f.header.PrevLen)
 		}
 		files = append(files, f)
 	}
-	return files, nil
+	return files, lost, nil
 }
 
 func readHeader(path string) (*logFile, error) {

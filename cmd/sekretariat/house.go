@@ -45,6 +45,7 @@ type house struct {
 	log     zerolog.Logger
 	lock    *os.File
 	staged  *storage.Staged // nil when attached
+	salvage bool            // go past damage in the staging log
 	objects storage.Store
 	vault   *storage.Vault
 	ledger  *ledger.Ledger
@@ -68,8 +69,14 @@ var errInUse = errors.New("in use")
 // openHouse opens the installation for itself. It returns errInUse, wrapped in
 // a sentence that says what to do, when another process has the data folder.
 func openHouse(ctx context.Context, cfg *configs.Installation, log zerolog.Logger) (*house, error) {
+	return openHouseOver(ctx, cfg, log, false)
+}
+
+// openHouseOver is openHouse that, with salvage, goes past what cannot be read
+// of a damaged staging log.
+func openHouseOver(ctx context.Context, cfg *configs.Installation, log zerolog.Logger, salvage bool) (*house, error) {
 	tuneMemory(ctx)
-	h := &house{cfg: cfg, log: log}
+	h := &house{cfg: cfg, log: log, salvage: salvage}
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
@@ -97,7 +104,7 @@ func (h *house) open(ctx context.Context) error {
 		return err
 	}
 	h.staged, err = storage.OpenStaged(ctx, h.folder(folderStaging), objects, storage.StagedOptions{
-		Keys: wrapped, Shared: shared, Calm: calm, MaxPending: maxPending, Logger: h.log.With().Str("room", "storage").Logger(),
+		Keys: wrapped, Shared: shared, Salvage: h.salvage, Calm: calm, MaxPending: maxPending, Logger: h.log.With().Str("room", "storage").Logger(),
 	})
 	if err != nil {
 		return fmt.Errorf("staging log: %w", err)

@@ -43,6 +43,7 @@ func serve(ctx context.Context, c *cli, name string, r roles) error {
 	f := c.flags(name)
 	var in installationFlags
 	in.add(f)
+	salvage := f.Bool("salvage", false, "after damage to the disk: keep what can be read of the staging log, and go on")
 	if err := c.parseOnly(f); err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func serve(ctx context.Context, c *cli, name string, r roles) error {
 	for _, w := range cfg.Warnings {
 		log.Warn().Msg(w)
 	}
-	h, err := openHouse(ctx, cfg, log)
+	h, err := openHouseOver(ctx, cfg, log, *salvage)
 	if err != nil {
 		return err
 	}

@@ -67,12 +67,12 @@ func startServing(t *testing.T) *serving {
 	return s
 }
 
-func (s *serving) start() {
+func (s *serving) start(more ...string) {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go func() {
-		s.ended <- run(ctx, []string{"serve", "--config", s.config}, strings.NewReader(""), io.Discard, &s.log)
+		s.ended <- run(ctx, append([]string{"serve", "--config", s.config}, more...), strings.NewReader(""), io.Discard, &s.log)
 	}()
 	for deadline := time.Now().Add(time.Minute); ; {
 		if _, _, code := call(s.t, "ready", "--url", "http://"+s.health); code == 0 {
@@ -152,5 +152,20 @@ func TestServe(t *testing.T) {
 	s.stop()
 	if code := <-s.ended; code != 0 {
 		t.Errorf("a second clean stop ends with status %d", code)
+	}
+	// A staging log that cannot be read needs a person, who has a way out.
+	write(t, filepath.Join(filepath.Dir(s.config), "data", "staging"), "log-0000000000000001.seg", strings.Repeat("damaged ", 100))
+	if _, errs, code := call(t, "serve", "--config", s.config); code != 1 || !strings.Contains(errs, "serve --salvage") {
+		t.Errorf("serve over a damaged staging log: status %d\n%s", code, errs)
+	}
+	s.start("--salvage")
+	s.stop()
+	if code := <-s.ended; code != 0 {
+		t.Errorf("serve --salvage ends with status %d", code)
+	}
+	s.start()
+	s.stop()
+	if code := <-s.ended; code != 0 {
+		t.Errorf("the start after it ends with status %d", code)
 	}
 }
