@@ -36,6 +36,9 @@ type Centre struct {
 	People   *people.Book
 	// Explain makes the Polish sentence of a decision.
 	Explain func(sekretariat.Decision) string
+	// Why says in Polish what became of an acknowledgement, by its code; nil:
+	// nothing is said.
+	Why func(code string) string
 }
 
 // Options make a desk.
@@ -101,6 +104,9 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /pismo/{letter}/przyjmij", d.with("taken", d.take))
 	mux.HandleFunc("POST /pismo/{letter}/zalatw", d.with("done", d.done))
 	mux.HandleFunc("POST /pismo/{letter}/zwroc", d.with("handed-back", d.handBack))
+	mux.HandleFunc("POST /pismo/{letter}/rejestruj", d.with("released", d.release))
+	mux.HandleFunc("POST /pismo/{letter}/nie-podlega", d.with("parked", d.park))
+	mux.HandleFunc("POST /pismo/{letter}/nie-pismo", d.with("junk-confirmed", d.confirmJunk))
 	mux.HandleFunc("GET /rejestr", d.with("register", d.register))
 	mux.HandleFunc("GET /rejestr.csv", d.with("export", d.export))
 	mux.HandleFunc("GET /szukaj", d.with("search", d.search))
@@ -187,7 +193,7 @@ func (d *Desk) fail(w http.ResponseWriter, r *http.Request, v *visit, err error)
 	case errors.Is(err, pipeline.ErrChanged):
 		status, text = http.StatusConflict, "W międzyczasie ktoś inny zmienił to pismo. Wróć do niego i zobacz, co się zmieniło."
 	case errors.Is(err, pipeline.ErrInvalid):
-		status, text = http.StatusBadRequest, "Czegoś brakuje: podaj dział i powód."
+		status, text = http.StatusBadRequest, "Tego nie da się zrobić z tym pismem, albo czegoś brakuje (działu, powodu). Wróć do pisma i sprawdź."
 	case errors.Is(err, index.ErrBadPage), errors.Is(err, index.ErrBadDay):
 		status, text = http.StatusBadRequest, "Niezrozumiały zakres: daty podaj w postaci RRRR-MM-DD."
 	case errors.Is(err, context.Canceled):

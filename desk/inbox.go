@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"sekretariat"
@@ -59,6 +60,10 @@ func (d *Desk) inbox(ctx context.Context, v visit) error {
 	}
 	if m := health.Scanner.Message; m != "" && !health.Scanner.Off {
 		data.Trouble = append(data.Trouble, m)
+	}
+	if v.r.Header.Get("HX-Target") == "bilans" {
+		d.pages.part(v.w, http.StatusOK, "skrzynka", "bilans", data)
+		return nil
 	}
 	return d.answerList(v, "skrzynka", "Sekretariat", data, waiting, parked)
 }

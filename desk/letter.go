@@ -41,6 +41,19 @@ type letterData struct {
 	Held     bool
 	Twin     sekretariat.LetterID
 	Parent   sekretariat.LetterID
+	Parked   *parkedView // nil: it is not set aside
+	Matter   []row       // other letters of the same matter
+	Receipts []index.Receipt
+	Ack      ackView // State "" = none was thought of
+	// BadContact: a mail to this sender came back.
+	BadContact bool
+}
+
+// ackView is how far the acknowledgement of a letter has come.
+type ackView struct {
+	State sekretariat.AckState
+	At    time.Time
+	Why   string
 }
 
 // keyView is one department with the key that chooses it.
@@ -72,7 +85,7 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 	}
 	data := letterData{
 		Letter: l, Where: departmentName(v.c.Config, l.Department), Content: "/api/v1/letters/" + string(l.ID),
-		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent,
+		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent, Parked: parkedOf(l),
 	}
 	data.Effects = v.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At)
 	if !l.Number.IsZero() {
@@ -139,6 +152,9 @@ func (d *Desk) addHistory(ctx context.Context, v visit, l *sekretariat.Letter, d
 		return nil // the read model is a moment behind the ledger
 	}
 	if err != nil {
+		return err
+	}
+	if err := d.addAround(ctx, v, l, data); err != nil {
 		return err
 	}
 	names := d.peopleNames(ctx, v.c)

@@ -13,21 +13,21 @@ import (
 
 // words are what templates say in Polish.
 var words = template.FuncMap{
-	"dzien":   day,
-	"godzina": clockTime,
-	"kanal":   channelWord,
-	"stan":    statusWord,
-	"odlozone": func(r sekretariat.ParkReason) string {
-		return wordOr(parkWords, string(r), "odłożone")
-	},
-	"pilnosc":   urgencyWord,
-	"zdarzenie": stepWord,
-	"ustalenie": findingWord,
-	"rozmiar":   sizeWord,
-	"podglad":   extract.HasPreview,
-	"mask":      func(v sekretariat.View) bool { return v == sekretariat.Masked },
-	"pilne":     func(u sekretariat.Urgency) bool { return u == sekretariat.Urgent || u == sekretariat.Danger },
-	"plus":      func(a, b int) int { return a + b },
+	"dzien":         day,
+	"godzina":       clockTime,
+	"kanal":         channelWord,
+	"stan":          statusWord,
+	"odlozone":      func(r sekretariat.ParkReason) string { return wordOr(parkWords, string(r), "odłożone") },
+	"odlozenie":     sekretariat.ParkReason.Polish,
+	"pilnosc":       urgencyWord,
+	"zdarzenie":     stepWord,
+	"ustalenie":     findingWord,
+	"potwierdzenie": func(s sekretariat.AckState) string { return ackWords[s] },
+	"rozmiar":       sizeWord,
+	"podglad":       extract.HasPreview,
+	"mask":          func(v sekretariat.View) bool { return v == sekretariat.Masked },
+	"pilne":         func(u sekretariat.Urgency) bool { return u == sekretariat.Urgent || u == sekretariat.Danger },
+	"plus":          func(a, b int) int { return a + b },
 }
 
 func day(t time.Time) string {
@@ -72,6 +72,11 @@ var parkWords = map[string]string{
 	"list": "lista mailingowa", "spam": "spam", "own-notice": "nasze własne powiadomienie", "receipt": "potwierdzenie doręczenia lub odczytania",
 	"robocze": "robocze, bez rejestracji", "wewnetrzne": "wewnętrzne, bez rejestracji", "informacyjne": "informacyjne, bez rejestracji",
 	"do-oceny": "do oceny, potem zarejestruje się samo", "package": "paczka z pismami; każde przyjęto osobno", "proof": "dowód doręczenia lub zwrot, bez numeru",
+}
+
+var ackWords = map[sekretariat.AckState]string{
+	sekretariat.AckPlanned: "zostanie wysłane", sekretariat.AckSuppressed: "nie będzie wysłane", sekretariat.AckSending: "jest wysyłane",
+	sekretariat.AckWaiting: "wysyłka będzie ponowiona", sekretariat.AckSent: "wysłane", sekretariat.AckFailed: "nie udało się wysłać", sekretariat.AckBounced: "wróciło jako niedoręczone",
 }
 
 func urgencyWord(u sekretariat.Urgency) string {

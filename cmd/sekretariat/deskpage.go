@@ -24,7 +24,7 @@ func (s *service) deskHandler(ctx context.Context, g *errgroup.Group) (http.Hand
 			Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish, Print: c.cfg.Print, Config: c.cfg,
 		}
 		centres = append(centres, desk.Centre{
-			Config: c.cfg, Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain,
+			Config: c.cfg, Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish,
 			People: people.NewBook(c.cfg.ID, s.vault, sekretariat.SystemClock),
 		})
 	}

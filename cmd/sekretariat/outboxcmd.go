@@ -55,7 +55,7 @@ func outboxList(ctx context.Context, c *cli, h *house, centre *centreHouse, stat
 		if r.Ack.State.Open() {
 			due = minute(r.Ack.Due)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", r.Number.Printed(), r.Ack.State, r.Ack.Attempt, minute(r.Ack.At), due, explained(r.Ack.Code), r.Letter)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", centre.cfg.Print(r.Number), r.Ack.State, r.Ack.Attempt, minute(r.Ack.At), due, explained(r.Ack.Code), r.Letter)
 	})
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func (a *api) around(ctx context.Context, c call, l *sekretariat.Letter, out *Le
 	}
 	for _, r := range rows {
 		out.Matter = append(out.Matter, MatterLetter{
-			Letter: r.Letter, Identifier: r.Number.Identifier(), Printed: r.Number.Printed(), Day: sekretariat.Day(r.Arrived),
+			Letter: r.Letter, Identifier: r.Number.Identifier(), Printed: c.c.Print(r.Number), Day: sekretariat.Day(r.Arrived),
 			Status: r.Status, Reason: r.Reason, Department: r.Department,
 		})
 	}
@@ -144,7 +144,7 @@ func (a *api) listed(c call, rows []index.Row, next string) {
 	out := List{Letters: []Listed{}, Next: next}
 	for _, r := range rows {
 		l := Listed{
-			Letter: r.Letter, Printed: r.Number.Printed(), Kind: r.Kind, Account: r.Account, Department: r.Department,
+			Letter: r.Letter, Printed: c.c.Print(r.Number), Kind: r.Kind, Account: r.Account, Department: r.Department,
 			Day: sekretariat.Day(r.Arrived), Received: r.Received, Acknowledgement: a.acknowledgement(c, r.Ack),
 		}
 		if r.Status == sekretariat.StatusParked {

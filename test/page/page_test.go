@@ -304,6 +304,7 @@ func TestWithoutJavaScript(t *testing.T) {
 	if status, body := clerk.get(t, "/szukaj?q=1"); status != http.StatusOK || !strings.Contains(body, "Dokumenty") {
 		t.Errorf("search by number: %d\n%s", status, body)
 	}
+	o.parked(t, clerk, other)
 	world.WaitUntil(t, time.Minute, "the letter to be found by its words", func() bool {
 		_, body := clerk.get(t, "/szukaj?q="+url.QueryEscape("dokumentami próbnego"))
 		return strings.Contains(body, "Dokumenty")
@@ -312,6 +313,44 @@ func TestWithoutJavaScript(t *testing.T) {
 		t.Errorf("another department finds the letter by its words:\n%s", body)
 	}
 	o.Verify(t)
+}
+
+// parked sends an automatic answer, which is set aside, and makes it a letter.
+func (o office) parked(t *testing.T, clerk, other client) {
+	t.Helper()
+	raw := "Received: from a by b\r\nFrom: urlop@poczta.example\r\nTo: sekretariat@ops.example\r\nSubject: Re: nieobecny\r\nAuto-Submitted: auto-replied\r\n" +
+		"Message-ID: <auto@poczta.example>\r\n\r\nJestem na urlopie.\r\n"
+	if err := o.Dovecot.Deliver(world.Mailbox, "INBOX", []byte(raw), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var page string
+	world.WaitUntil(t, time.Minute, "the automatic answer to be set aside", func() bool {
+		_, body := clerk.get(t, "/")
+		_, rest, _ := strings.Cut(body, `id="odlozone"`)
+		if !strings.Contains(rest, "Odpowiedź automatyczna") {
+			return false
+		}
+		_, rest, _ = strings.Cut(rest, `href="`)
+		page, _, _ = strings.Cut(rest, `"`)
+		return true
+	})
+	if status, body := clerk.get(t, page); status != http.StatusOK || !strings.Contains(body, "To jest pismo") {
+		t.Fatalf("%s: %d\n%s", page, status, body)
+	}
+	if status, _ := other.post(t, page+"/rejestruj", nil); status != http.StatusNotFound {
+		t.Errorf("another department releases what is set aside: %d", status)
+	}
+	if status, body := clerk.post(t, page+"/nie-pismo", nil); status != http.StatusOK {
+		t.Errorf("confirm that it is none: %d\n%s", status, body)
+	}
+	if _, body := clerk.get(t, page); !strings.Contains(body, "Potwierdzono, że to nie jest pismo") {
+		t.Errorf("the confirmation does not show:\n%s", body)
+	}
+	before := len(o.Export(t))
+	if status, body := clerk.post(t, page+"/rejestruj", nil); status != http.StatusOK {
+		t.Errorf("to jest pismo: %d\n%s", status, body)
+	}
+	world.WaitUntil(t, time.Minute, "it to get a number", func() bool { return len(o.Export(t)) == before+1 })
 }
 
 // TestSessions proves the edges of signing in.
