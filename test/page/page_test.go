@@ -327,7 +327,7 @@ func (o office) parked(t *testing.T, clerk, other client) {
 	world.WaitUntil(t, time.Minute, "the automatic answer to be set aside", func() bool {
 		_, body := clerk.get(t, "/")
 		_, rest, _ := strings.Cut(body, `id="odlozone"`)
-		if !strings.Contains(rest, "Odpowiedź automatyczna") {
+		if !strings.Contains(rest, "automatyczna odpowiedź") {
 			return false
 		}
 		_, rest, _ = strings.Cut(rest, `href="`)
