@@ -93,7 +93,7 @@ type Part struct {
 	Attachment bool   `json:"attachment,omitempty"`
 	Size       int64  `json:"size"`   // octets, decoded
 	SHA256     Digest `json:"sha256"` // of the decoded octets
-	Fate       string `json:"fate"`   // "text", "listed", "read", "opened", "unreadable", "limit", "encrypted"
+	Fate       string `json:"fate"`   // "text", "listed", "read", "opened", "unreadable", "limit", "encrypted" (a password opens it), "secret" (only somebody's key does)
 	Charset    string `json:"charset,omitempty"`
 	ContentID  string `json:"contentId,omitempty"`
 	Encoding   string `json:"encoding,omitempty"` // content transfer encoding

@@ -8,6 +8,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/extract"
+	"sekretariat/extract/mail"
 	"sekretariat/register/index"
 )
 
@@ -124,6 +125,33 @@ var findingWords = map[string]string{
 	"stored-object-damaged":  "zapisany plik jest uszkodzony — powiadom administratora",
 	"destroyed":              "treść została zniszczona",
 	"pdf-broken":             "uszkodzony plik PDF",
+
+	mail.FindingSMIMEEncrypted:   "zaszyfrowane (S/MIME); otworzy tylko adresat, kluczem ze swojego programu pocztowego",
+	mail.FindingPGPEncrypted:     "zaszyfrowane (PGP); otworzy tylko adresat, swoim kluczem",
+	mail.FindingSignatureInvalid: "podpis S/MIME się nie zgadza: treść zmieniono po podpisaniu albo uszkodzono",
+	mail.FindingSMIMEBroken:      "podpisana wiadomość jest uszkodzona lub ucięta",
+	mail.FindingTNEFBroken:       "załącznik winmail.dat jest uszkodzony lub ucięty; to, co się dało, jest na liście",
+	mail.FindingOutlookBroken:    "wiadomość Outlooka (.msg) jest uszkodzona lub ucięta",
+	mail.FindingOutlookCut:       "wiadomość Outlooka ma więcej załączników, niż czytamy; wszystkie są w oryginale",
+	mail.FindingUnwrapLimit:      "wiadomości zagnieżdżone zbyt głęboko, nie wszystkie otwarto; są w oryginale",
+	mail.FindingPartsLimit:       "wiadomość ma więcej części, niż czytamy; wszystkie są w oryginale",
+	mail.FindingLevelsLimit:      "wiadomość jest zagnieżdżona zbyt głęboko; całość jest w oryginale",
+	mail.FindingMessagesLimit:    "wiadomości zagnieżdżone zbyt głęboko; całość jest w oryginale",
+	mail.FindingHeaderCut:        "nagłówek wiadomości jest zbyt długi, nie przeczytano go w całości",
+	mail.FindingRecipientsCut:    "adresatów jest więcej, niż pokazujemy",
+	mail.FindingPartialMessage:   "to tylko część podzielonej wiadomości; pozostałe mogą przyjść osobno",
+	mail.FindingExternalBody:     "treść leży poza wiadomością i nie jest pobierana",
+	mail.FindingBase64Truncated:  "załącznik jest ucięty",
+	mail.FindingUUBroken:         "załącznik w treści jest ucięty",
+	mail.FindingAlternativesDiff: "wersja zwykła i HTML wiadomości mówią co innego; tekst zawiera obie",
+	mail.FindingHTMLHidden:       "wiadomość zawiera ukryty tekst (pominięty)",
+	mail.FindingNameOdd:          "nazwa załącznika mogłaby wprowadzić w błąd; pokazujemy bezpieczną",
+	mail.FindingTypeDiffers:      "załącznik jest czym innym, niż podano",
+	mail.FindingFromMissing:      "brak nadawcy w wiadomości",
+	mail.FindingFromRepeated:     "wiadomość podaje kilku nadawców w osobnych polach",
+	mail.FindingCharsetLossy:     "niektórych znaków nie dało się odczytać",
+	mail.FindingBoundaryUnclosed: "wiadomość może być ucięta",
+	mail.FindingNoContent:        "wiadomość bez treści i załączników",
 }
 
 // findingWord is empty for findings that mean nothing to a clerk.

@@ -125,7 +125,7 @@ func (l Letter) attachments() section {
 
 var fates = map[string]string{
 	"remote": "czeka na pobranie z platformy ePUAP", "missing": "platforma ePUAP go nie wydała", "unreadable": "nie da się odczytać",
-	"limit": "za duży, nie przeczytano", "encrypted": "zaszyfrowany",
+	"limit": "za duży, nie przeczytano", "encrypted": "zaszyfrowany", "secret": "zaszyfrowany kluczem adresata",
 }
 
 func size(n int64) string {

@@ -48,6 +48,7 @@ var aliases = map[string]string{
 	"cp-852": "ibm852", "ibm-852": "ibm852", "dos-852": "ibm852", "latin2-dos": "ibm852",
 	"shift-jis": "shift_jis", "jis": "iso-2022-jp", "cp932": "shift_jis", "ks_c_5601": "euc-kr", "cp949": "euc-kr",
 	"gb2312_charset": "gb18030", "cp936": "gb18030", "cp950": "big5",
+	"x-mac-ce": macCE, "macce": macCE, "mac-ce": macCE, "x-mac-centraleurroman": macCE, "maccentraleurope": macCE, "x-mac-latin2": macCE,
 	"7bit": "us-ascii", "8bit": "", "ascii": "us-ascii",
 }
 
@@ -178,7 +179,7 @@ func Canonical(label string) string {
 	switch label {
 	case "":
 		return ""
-	case "us-ascii", "utf-7", "hz-gb-2312", "iso-8859-1":
+	case "us-ascii", "utf-7", "hz-gb-2312", "iso-8859-1", macCE:
 		// htmlindex takes ASCII and Latin-1 for windows-1252; we must know
 		// what was declared.
 		return label
@@ -254,6 +255,9 @@ func decodeAs(b []byte, name string) string {
 		return decodeUTF7(b)
 	case "iso-2022-jp":
 		b = halfWidthKana(b)
+	}
+	if name == macCE {
+		return decodeMacCE(b)
 	}
 	e := byName(name)
 	if e == nil {

@@ -302,3 +302,12 @@ func TestGuessHard(t *testing.T) {
 		t.Errorf("near: %q", got)
 	}
 }
+
+func TestMacintosh(t *testing.T) {
+	if n := len(macCETable); n != 128 {
+		t.Fatalf("%d characters", n)
+	}
+	if got, r := Decode([]byte("Za\xfd\x97\xb8\x8d g\xabd"), "x-mac-ce"); got != "Zażółć gęd" || r.Lossy {
+		t.Errorf("%q, %+v", got, r)
+	}
+}

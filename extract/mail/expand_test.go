@@ -265,7 +265,7 @@ func TestSigned(t *testing.T) {
 	})
 	t.Run("encrypted", func(t *testing.T) {
 		r, _ := mustRead(t, octets(head+string(smime(t, signedEntity, "-encrypt", "-aes256"))))
-		if !has(r, FindingSMIMEEncrypted) || r.Outcome != sekretariat.ReadPartial || len(r.Signatures) != 0 {
+		if !has(r, FindingSMIMEEncrypted) || r.Outcome != sekretariat.ReadPartial || len(r.Signatures) != 0 || part(t, r, "1").Fate != fateSecret {
 			t.Errorf("%v, %s, %v", r.Findings, r.Outcome, r.Signatures)
 		}
 	})

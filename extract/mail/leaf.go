@@ -263,6 +263,9 @@ func (l *leaf) settle(p *sekretariat.Part) {
 	}
 	p.Attachment = !l.technical()
 	r.notePart(p, l.head, e)
+	if f := l.parent(); f != nil && f.sub == "encrypted" && p.Attachment && p.Fate == "listed" {
+		p.Fate = fateSecret // RFC 3156 §4: the second part
+	}
 }
 
 // parent is the frame that holds the part; nil at the end of everything.

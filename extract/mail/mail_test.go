@@ -215,7 +215,7 @@ func TestEncodedMessageDetails(t *testing.T) {
 		t.Errorf("name of a message without a name: %q", p.SafeName)
 	}
 	signed, _ := mustRead(t, octets(samples["signed"]))
-	if len(signed.Signatures) != 1 || signed.Signatures[0] != (sekretariat.Signature{Type: "smime", Verdict: "unchecked"}) {
+	if len(signed.Signatures) != 1 || signed.Signatures[0].Type != "smime" || signed.Signatures[0].Verdict != sekretariat.VerdictUnchecked {
 		t.Errorf("signatures %+v", signed.Signatures)
 	}
 	if p := part(t, signed, "2"); p.Attachment {

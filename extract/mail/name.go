@@ -109,6 +109,7 @@ func oddName(name string) bool {
 			return true
 		}
 	}
-	base, _, _ := strings.Cut(strings.ToLower(name), ".")
-	return slices.Contains(device, base)
+	lower := strings.ToLower(name)
+	base, _, _ := strings.Cut(lower, ".")
+	return slices.Contains(device, base) || strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c")
 }

@@ -8,6 +8,9 @@ import (
 	"sekretariat"
 )
 
+// fateSecret is the fate of a part that only somebody's key opens.
+const fateSecret = "secret"
+
 // notePart notes what kind of part asks for a finding.
 func (r *reader) notePart(p *sekretariat.Part, head []byte, e *entity) {
 	switch {
@@ -17,6 +20,7 @@ func (r *reader) notePart(p *sekretariat.Part, head []byte, e *entity) {
 		r.noteSMIME(p, head, e)
 	case p.Type == "application/pgp-encrypted" && p.Attachment:
 		r.find(FindingPGPEncrypted, p.Path, "")
+		p.Fate = fateSecret
 	}
 	if declared := e.ctype; differs(declared, p.Type) {
 		r.find(FindingTypeDiffers, p.Path, declared+" → "+p.Type)
@@ -36,13 +40,15 @@ func (r *reader) noteSMIME(p *sekretariat.Part, head []byte, e *entity) {
 	enveloped := bytes.Contains(head, oidEnveloped) || e.smime == "enveloped-data" || e.smime == "authenveloped-data"
 	if enveloped && !bytes.Contains(head, oidSigned) {
 		r.find(FindingSMIMEEncrypted, p.Path, "")
+		p.Fate = fateSecret
 	}
 }
 
 func (r *reader) sign(part, typ string) {
 	const most = 100
+	text := map[string]string{"pgp": "podpis PGP, niesprawdzony", "smime": "podpis S/MIME, niesprawdzony"}[typ]
 	if len(r.out.Signatures) < most {
-		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: sekretariat.VerdictUnchecked})
+		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: sekretariat.VerdictUnchecked, Text: text})
 	}
 }
 
@@ -52,6 +58,7 @@ func (r *reader) signed(path string, all []sekretariat.Signature) {
 	r.out.Signatures = slices.DeleteFunc(r.out.Signatures, func(s sekretariat.Signature) bool { return s.Part == path && s.Signer == nil })
 	const most = 100
 	for _, s := range all {
+		s.Text = signatureText(s)
 		if len(r.out.Signatures) < most {
 			r.out.Signatures = append(r.out.Signatures, s)
 		}
@@ -59,6 +66,25 @@ func (r *reader) signed(path string, all []sekretariat.Signature) {
 			r.find(FindingSignatureInvalid, path, "")
 		}
 	}
+}
+
+// signatureText says in Polish what a signature of a mail is worth.
+func signatureText(s sekretariat.Signature) string {
+	name := "nie podano, kto podpisał"
+	if s.Signer != nil {
+		name = strings.TrimSpace(s.Signer.Name + " " + s.Signer.Email)
+	}
+	switch s.Verdict {
+	case sekretariat.VerdictIntact:
+		text := "podpis S/MIME: " + name + "; treści nie zmieniono, certyfikatu nie porównano z listą zaufanych"
+		if s.Issuer != "" {
+			text += " (wystawca: " + s.Issuer + ")"
+		}
+		return text
+	case sekretariat.VerdictBroken:
+		return "podpis S/MIME – NIEWAŻNY: treść zmieniono po podpisaniu albo uszkodzono; jako podpisujący podany: " + name
+	}
+	return "podpis S/MIME, nie dało się go sprawdzić; jako podpisujący podany: " + name
 }
 
 // noteSecure notes signed and encrypted multiparts (RFC 1847). A signature is

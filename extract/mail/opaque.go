@@ -22,6 +22,7 @@ func (x *expander) cms(i int) error {
 	switch {
 	case obj.Type.Secret():
 		x.r.find(FindingSMIMEEncrypted, p.Path, "")
+		x.r.out.Parts[i].Fate = fateSecret
 		return nil
 	case e.inner == nil:
 		if obj.Broken != "" && p.Declared == typeCMS {
