@@ -45,7 +45,7 @@ var (
 )
 
 // maxMember bounds one XML file inside a document, octets unpacked.
-const maxMember = 64 << 20
+const maxMember = 32 << 20
 
 // extensions are what LibreOffice is told a document is.
 var extensions = map[string]string{

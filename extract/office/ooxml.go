@@ -115,8 +115,11 @@ func ooxmlFile(z *zip.Reader, name string, out *text) error {
 	})
 }
 
-// maxShared bounds the shared strings of a workbook, octets.
-const maxShared = 16 << 20
+// Limits of the shared strings of a workbook.
+const (
+	maxShared  = 4 << 20 // octets
+	maxStrings = 200_000
+)
 
 // spreadsheet reads xlsx: the cells of each sheet, row by row (ECMA-376 part 1
 // §18.3.1.4).
@@ -137,18 +140,32 @@ func spreadsheet(z *zip.Reader, out *text) error {
 	return nil
 }
 
-func sharedStrings(z *zip.Reader) ([]string, error) {
-	const file = "xl/sharedStrings.xml"
-	if !slices.ContainsFunc(z.File, func(f *zip.File) bool { return f.Name == file }) {
-		return nil, nil
+// table are the shared strings, one behind the other in one piece of memory.
+type table struct {
+	all  []byte
+	ends []int
+}
+
+func (t *table) at(i int) string {
+	if i < 0 || i >= len(t.ends) {
+		return ""
 	}
-	var list []string
-	var one strings.Builder
-	run, phonetic, size := false, false, 0
+	from := 0
+	if i > 0 {
+		from = t.ends[i-1]
+	}
+	return string(t.all[from:t.ends[i]])
+}
+
+func sharedStrings(z *zip.Reader) (*table, error) {
+	const file = "xl/sharedStrings.xml"
+	list := &table{}
+	if !slices.ContainsFunc(z.File, func(f *zip.File) bool { return f.Name == file }) {
+		return list, nil
+	}
+	run, phonetic := false, false
 	err := xmlOf(z, file, func(e xml.StartElement) error {
 		switch e.Name.Local {
-		case "si":
-			one.Reset()
 		case "rPh":
 			phonetic = true
 		case "t":
@@ -162,13 +179,14 @@ func sharedStrings(z *zip.Reader) ([]string, error) {
 		case "rPh":
 			phonetic = false
 		case "si":
-			list = append(list, one.String())
+			if list.ends = append(list.ends, len(list.all)); len(list.ends) >= maxStrings {
+				return errFull
+			}
 		}
 		return nil
 	}, func(s string) error {
 		if run {
-			one.WriteString(s)
-			if size += len(s); size > maxShared {
+			if list.all = append(list.all, s...); len(list.all) > maxShared {
 				return errFull
 			}
 		}
@@ -180,7 +198,7 @@ func sharedStrings(z *zip.Reader) ([]string, error) {
 	return list, err
 }
 
-func sheet(z *zip.Reader, name string, shared []string, out *text) error {
+func sheet(z *zip.Reader, name string, shared *table, out *text) error {
 	var value strings.Builder
 	kind, inValue := "", false
 	return xmlOf(z, name, func(e xml.StartElement) error {
@@ -202,8 +220,8 @@ func sheet(z *zip.Reader, name string, shared []string, out *text) error {
 			s := value.String()
 			if kind == "s" {
 				i, err := strconv.Atoi(strings.TrimSpace(s))
-				if s = ""; err == nil && i >= 0 && i < len(shared) {
-					s = shared[i]
+				if s = ""; err == nil {
+					s = shared.at(i)
 				}
 			}
 			if s != "" {

@@ -7,14 +7,8 @@ package picture
 import (
 	"bytes"
 	"encoding/binary"
-	"image"
-	_ "image/gif" // sizes of pictures
-	_ "image/png"
 	"io"
 	"math"
-
-	_ "golang.org/x/image/bmp" // sizes of pictures
-	_ "golang.org/x/image/webp"
 
 	"sekretariat"
 )
@@ -44,8 +38,10 @@ func Look(body sekretariat.Body, typ string) Info {
 		return lookHEIC(body)
 	}
 	p := sekretariat.Page{Number: 1}
-	if c, _, err := image.DecodeConfig(io.NewSectionReader(body, 0, body.Size())); err == nil {
-		p.Width, p.Height = c.Width, c.Height
+	if d, ok := decoders[typ]; ok {
+		if c, err := d.config(io.NewSectionReader(body, 0, body.Size())); err == nil {
+			p.Width, p.Height = c.Width, c.Height
+		}
 	}
 	return Info{Pages: []sekretariat.Page{p}}
 }

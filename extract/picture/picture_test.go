@@ -184,6 +184,7 @@ func FuzzLook(f *testing.F) {
 	f.Add(uint8(0), photo(f, binary.LittleEndian, 6))
 	f.Add(uint8(1), withEXIF(f, 3))
 	f.Add(uint8(2), exif(binary.BigEndian, 8))
+	f.Add(uint8(4), []byte("MM\x00*Y\xf9w\xe4\xf7")) // a TIFF that skips far, called a GIF
 	f.Add(uint8(3), []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x14ispe\x00\x00\x00\x00\x00\x00\x00\x40\x00\x00\x00\x40irot\x01Exif\x00\x00MM\x00*"))
 	f.Fuzz(func(t *testing.T, which uint8, raw []byte) {
 		info := picture.Look(bytes.NewReader(raw), types[int(which)%len(types)])

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/gif"
 	"image/jpeg"
+	"image/png"
 	"io"
 	"os"
 	"os/exec"
@@ -17,7 +19,9 @@ import (
 	"time"
 
 	"github.com/hhrutter/tiff"
+	"golang.org/x/image/bmp"
 	"golang.org/x/image/draw"
+	"golang.org/x/image/webp"
 
 	"sekretariat"
 )
@@ -73,16 +77,30 @@ func decode(ctx context.Context, body sekretariat.Body, typ string, page int, te
 		img, err := tiff.DecodeAt(io.NewSectionReader(body, 0, body.Size()), list[page-1].at)
 		return img, picture(err)
 	}
+	d, ok := decoders[typ]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrPicture, typ)
+	}
 	r := io.NewSectionReader(body, 0, body.Size())
-	c, _, err := image.DecodeConfig(r)
+	c, err := d.config(r)
 	if err != nil || int64(c.Width)*int64(c.Height) > maxPixels {
 		return nil, errors.Join(ErrPicture, err)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	img, _, err := image.Decode(r)
+	img, err := d.decode(r)
 	return img, picture(err)
+}
+
+// decoders by type. The registry of package image would let the content choose
+// another one, and some of them keep all that they are told to skip.
+var decoders = map[string]struct {
+	config func(io.Reader) (image.Config, error)
+	decode func(io.Reader) (image.Image, error)
+}{
+	"image/jpeg": {jpeg.DecodeConfig, jpeg.Decode}, "image/png": {png.DecodeConfig, png.Decode}, "image/gif": {gif.DecodeConfig, gif.Decode},
+	"image/bmp": {bmp.DecodeConfig, bmp.Decode}, "image/webp": {webp.DecodeConfig, webp.Decode},
 }
 
 func picture(err error) error {
