@@ -83,7 +83,7 @@ func ReplaceFile(path string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("write secret file %s: %w", path, err)
 	}
-	err = errors.Join(keepOwner(f, path), writeAll(f, content))
+	err = errors.Join(KeepOwner(f, path), writeAll(f, content))
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -105,9 +105,10 @@ func writeAll(f *os.File, content []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// keepOwner gives a new file to whoever has the old one, or the folder: the
-// command that writes it often runs as root, and the service does not.
-func keepOwner(f *os.File, path string) error {
+// KeepOwner gives a file that was just made to whoever has the one at path, or
+// the folder: the command that makes it often runs as root, and the service
+// does not.
+func KeepOwner(f *os.File, path string) error {
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		st, err = os.Stat(filepath.Dir(path))

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/ingest"
 )
@@ -42,6 +45,35 @@ func certificateFiles(cfg *configs.Installation, c *configs.Centre, now time.Tim
 	}
 	slices.SortFunc(list, func(a, b ingest.Expiry) int { return a.At.Compare(b.At) })
 	return list
+}
+
+// certificateAlarms names the files whose certificate ends soon, or has ended.
+func (s *service) certificateAlarms() (list []string) {
+	now := sekretariat.SystemClock()
+	for _, c := range s.centres {
+		for _, e := range certificateFiles(s.cfg, c.cfg, now) {
+			if e.Stage != 0 {
+				list = append(list, fmt.Sprintf("%s: the certificate in %s ends in %d days", c.cfg.ID, e.What, e.Days(now)))
+			}
+		}
+	}
+	return list
+}
+
+// sayCertificates writes those into the log, at the start and once a day.
+func (s *service) sayCertificates(ctx context.Context) error {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		for _, a := range s.certificateAlarms() {
+			s.log.Warn().Msg(a)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // certificateLife is the life of the first certificate in a file: of a chain

@@ -49,7 +49,7 @@ func (s *service) alarms() (list []string) {
 			list = append(list, a)
 		}
 	}
-	return append(list, s.channelAlarms()...)
+	return append(append(list, s.channelAlarms()...), s.certificateAlarms()...)
 }
 
 // maxJournalLag is how far the journal may be behind before it is an alarm

@@ -243,6 +243,7 @@ func (s *service) work(ctx context.Context) error {
 			g.Go(func() error { return s.searchable(run, c) })
 		}
 	}
+	g.Go(func() error { return s.sayCertificates(run) })
 	for _, ch := range s.channels {
 		g.Go(func() error { return s.runChannel(run, ch) })
 	}

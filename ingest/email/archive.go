@@ -38,12 +38,14 @@ const (
 	archiveMessages = 2000
 	archiveOctets   = 2 << 30
 	archiveStep     = 50
+	firstArchive    = 5 * time.Minute
 )
 
 // runArchive looks now and then until ctx ends. Trouble is no alarm: mail is
 // taken in all the same, and the next look repeats it.
 func (c *Channel) runArchive(ctx context.Context) {
 	a := &archive{c: c, age: time.Duration(c.opt.Mailbox.DeleteAfterDays) * 24 * time.Hour, doubtful: map[imap.UID]time.Time{}}
+	wait(ctx, jitter(min(c.tune.archive, firstArchive))) // the mail comes first, where connections are few
 	for ctx.Err() == nil {
 		n, kept, err := a.look(ctx)
 		if err != nil && ctx.Err() == nil {

@@ -142,7 +142,7 @@ func (h *health) report(tokens []ingest.Expiry) ingest.Health {
 			r.Figures["mailbox_full_percent"] = float64(f.full)
 		}
 		switch {
-		case f.blip(now):
+		case f.blip(now), f.junk && f.code == codeStarting: // its turn comes after the others
 		case f.code != codeOK && f.code != codeStarting:
 			if r.OK {
 				r.OK, r.Code, r.Message, r.Since = false, string(f.code), f.sentence(now, name), f.since

@@ -153,6 +153,9 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("refresh token: %w", err)
 	}
+	if err := configs.KeepOwner(f, path); err != nil {
+		return nil, fmt.Errorf("refresh token: %w", errors.Join(err, f.Close()))
+	}
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
