@@ -29,7 +29,7 @@ func TestComposeFileIsValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := p.ServiceNames()
-	for _, want := range []string{"nats", "s3", "ingest", "route", "desk", "tools"} {
+	for _, want := range []string{"nats", "s3", "clamav", "ingest", "route", "desk", "tools"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no service %s", want)
 		}
@@ -57,7 +57,7 @@ func TestComposeFileIsValid(t *testing.T) {
 // TestMountedFilesExist fails when compose mounts a file of the repository that
 // is not there: the engine would make a folder of that name instead.
 func TestMountedFilesExist(t *testing.T) {
-	for _, f := range []string{"configs/compose/nats.conf", "configs/compose/installation.yaml", "Dockerfile"} {
+	for _, f := range []string{"configs/compose/nats.conf", "configs/compose/clamd.conf", "configs/compose/installation.yaml", "Dockerfile"} {
 		if _, err := os.Stat(filepath.Join("../..", f)); err != nil {
 			t.Error(err)
 		}
