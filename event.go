@@ -135,6 +135,8 @@ type SortedLetter struct {
 
 	Until  *time.Time `json:"until,omitempty"`  // with ParkHold: when it registers itself
 	Thread *Thread    `json:"thread,omitempty"` // of a parked mail; a registered one has it in ReadData
+	// Reading of a parked mail, so that a clerk can see what was set aside.
+	Reading *ObjectRef `json:"reading,omitempty"`
 }
 
 // SortedData is the outcome of sorting one submission. The first one stored

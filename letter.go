@@ -35,7 +35,7 @@ type Letter struct {
 	Cancelled  bool
 	Number     Number
 	Registered time.Time
-	Reading    ObjectRef
+	Reading    ObjectRef // of the letter; of a parked mail what sorting read, while Reader is ""
 	Reader     string
 	Outcome    Outcome
 	Department DepartmentID // the one owner; the sekretariat until a decision
@@ -148,6 +148,9 @@ func (s *State) add(centre CentreID, a ArrivedData, sl SortedLetter) {
 		l.Status, l.Reason = StatusParked, sl.Reason
 		if sl.Until != nil {
 			l.Hold = *sl.Until
+		}
+		if sl.Reading != nil {
+			l.Reading = *sl.Reading
 		}
 	}
 	s.Letters[sl.Part] = l

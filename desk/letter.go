@@ -121,7 +121,7 @@ func (d *Desk) load(ctx context.Context, v visit) (*sekretariat.Letter, error) {
 
 func (d *Desk) addReading(ctx context.Context, v visit, l *sekretariat.Letter, data *letterData) error {
 	data.Scan = api.ScanOf(v.c.Pipeline, l)
-	if l.Reader == "" {
+	if l.Reading.Key == "" { // what was set aside was read when it was sorted
 		data.Trouble = "Pismo nie jest jeszcze odczytane. Będzie tu za chwilę."
 		return nil
 	}

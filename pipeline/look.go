@@ -29,6 +29,7 @@ type sorting struct {
 	reason  sekretariat.ParkReason // "" = register
 	until   *time.Time             // with ParkHold
 	thread  *sekretariat.Thread
+	reading *sekretariat.Reading // what was read, for the clerk
 	bounced sekretariat.LetterID // the letter whose acknowledgement came back
 	status  string               // of the bounce, RFC 3463
 }
@@ -100,6 +101,7 @@ func (p *Pipeline) lookAt(ctx context.Context, a sekretariat.ArrivedData) (sorti
 		p.glanced.put(string(a.Submission), r)
 	}
 	v := p.classify(a, r)
+	v.reading = r
 	if v.reason == "" || v.reason == sekretariat.ParkOwn {
 		return v, nil // its own signature says that nobody wrote anything into it
 	}
@@ -111,10 +113,24 @@ func (p *Pipeline) lookAt(ctx context.Context, a sekretariat.ArrivedData) (sorti
 	if p.needsPerson(a, r) || v.until != nil && doubtful(r) {
 		return sorting{}, nil
 	}
+	v.reading = r
 	if p.o.Keys != nil {
 		v.thread = p.o.Keys.Thread(r)
 	}
 	return v, nil
+}
+
+// setAside makes the parked letter of a verdict, with its reading sealed beside
+// it.
+func (p *Pipeline) setAside(ctx context.Context, a sekretariat.ArrivedData, l sekretariat.SortedLetter, v sorting) (sekretariat.SortedLetter, error) {
+	l = parked(l, v.reason, "")
+	l.Until, l.Thread = v.until, v.thread
+	if v.reading == nil {
+		return l, nil
+	}
+	ref, err := p.sealReading(ctx, a.Submission, v.reading, fmt.Sprintf("%d.parked.json", l.Part))
+	l.Reading = &ref
+	return l, err
 }
 
 // glance reads the message itself. whole: the Reading is what the reader would

@@ -70,6 +70,8 @@ func (p *Pipeline) release(ctx context.Context, by string, id sekretariat.Letter
 // twin of another; then refusal says so.
 func (p *Pipeline) releasing(ctx context.Context, l *sekretariat.Letter, by string) (e *sekretariat.Event, refusal, err error) {
 	switch l.Reason {
+	case sekretariat.ParkPackage:
+		return nil, nil, fmt.Errorf("%w: each letter in it was taken in by itself", ErrInvalid)
 	case sekretariat.ParkOversize, sekretariat.ParkRefused:
 		return nil, nil, fmt.Errorf("%w: only a note about it is here; fetch the original from where it came", ErrInvalid)
 	case sekretariat.ParkDuplicate:

@@ -82,19 +82,28 @@ func (p *Pipeline) keepReading(ctx context.Context, d sekretariat.RegisteredData
 	if err != nil {
 		return sekretariat.ObjectRef{}, nil, err
 	}
+	ref, err := p.sealReading(ctx, d.Arrived.Submission, reading, fmt.Sprintf("%d.reading.json", d.Entry.Letter.Part()))
+	if err != nil {
+		return sekretariat.ObjectRef{}, nil, err
+	}
+	p.recent.put(ref.Key, reading)
+	return ref, reading, nil
+}
+
+// sealReading keeps a reading beside its submission.
+func (p *Pipeline) sealReading(ctx context.Context, s sekretariat.SubmissionID, reading *sekretariat.Reading, name string) (sekretariat.ObjectRef, error) {
 	raw, err := json.Marshal(reading)
 	if err != nil {
-		return sekretariat.ObjectRef{}, nil, ledger.Permanent(fmt.Errorf("encode reading of %s: %w", d.Entry.Letter, err))
+		return sekretariat.ObjectRef{}, ledger.Permanent(fmt.Errorf("encode reading of submission %.12s…: %w", s, err))
 	}
-	key := storage.DerivedKey(p.id, d.Arrived.Submission, reading.Reader, fmt.Sprintf("%d.reading.json", d.Entry.Letter.Part()))
+	key := storage.DerivedKey(p.id, s, reading.Reader, name)
 	// Readings come one by one from a few readers, for many letters at once:
 	// they share flushes of the disk.
 	item := storage.SealItem{Key: key, Body: bytes.NewReader(raw), Patient: true}
-	if err := p.o.Vault.Commit(ctx, p.id, d.Arrived.Submission, []storage.SealItem{item}); err != nil {
-		return sekretariat.ObjectRef{}, nil, fmt.Errorf("keep reading of %s: %w", d.Entry.Letter, err)
+	if err := p.o.Vault.Commit(ctx, p.id, s, []storage.SealItem{item}); err != nil {
+		return sekretariat.ObjectRef{}, fmt.Errorf("keep reading of submission %.12s…: %w", s, err)
 	}
-	p.recent.put(key, reading)
-	return sekretariat.ObjectRef{Key: key, SHA256: sekretariat.DigestOf(raw), Size: int64(len(raw)), MediaType: "application/json"}, reading, nil
+	return sekretariat.ObjectRef{Key: key, SHA256: sekretariat.DigestOf(raw), Size: int64(len(raw)), MediaType: "application/json"}, nil
 }
 
 // readOriginal opens manifest and original and reads. What cannot be opened for

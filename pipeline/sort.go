@@ -83,9 +83,7 @@ func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekret
 			}
 		}
 		if v.reason != "" {
-			l = parked(l, v.reason, "")
-			l.Until, l.Thread = v.until, v.thread
-			return l, nil
+			return p.setAside(ctx, a, l, v)
 		}
 	}
 	// Only what is to be registered claims to be the first of its twins: a

@@ -312,7 +312,7 @@ func (a *api) read(ctx context.Context, c call) (*sekretariat.Letter, *sekretari
 	if err != nil {
 		return nil, nil, err
 	}
-	if l.Reader == "" {
+	if l.Reading.Key == "" {
 		return nil, nil, errTooEarly
 	}
 	r, err := pipeline.LoadReading(ctx, c.c.Vault, c.centre, c.id.Submission(), l.Reading)

@@ -171,8 +171,14 @@ func (w *writer) touch(f *folded, part int, e sekretariat.Event) {
 		f.rows[part] = r
 		w.letters++
 	}
-	if e.Type == sekretariat.EventRead && r.read == 0 {
-		r.read = millis(e.Time)
+	switch e.Type {
+	case sekretariat.EventReleased:
+		r.read = 0 // it will be read as a letter
+	case sekretariat.EventSorted, sekretariat.EventRead:
+		// What was set aside was read when it was sorted.
+		if r.read == 0 && (e.Type == sekretariat.EventRead || l.Reading.Key != "") {
+			r.read = millis(e.Time)
+		}
 	}
 	if !r.dirty {
 		r.dirty = true

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/extract/mail"
 	"sekretariat/test/world"
@@ -187,6 +188,9 @@ func TestMailInAcknowledgementOut(t *testing.T) {
 
 	// "To jest pismo", by the command line and by the API.
 	spam, auto := w.parked("spam")[0], w.parked("auto-reply")[0]
+	if p := w.get(token, "/api/v1/letters/"+spam); p["subject"] != "Kredyt" || p["why"] != sekretariat.ParkSpam.Polish() {
+		t.Errorf("a clerk sees of the spam: %v", p)
+	}
 	if out := w.command("parked", "confirm-junk", "--letter", auto); !strings.Contains(out, "done") {
 		t.Errorf("confirm-junk: %s", out)
 	}

@@ -334,7 +334,7 @@ func (o office) parked(t *testing.T, clerk, other client) {
 		page, _, _ = strings.Cut(rest, `"`)
 		return true
 	})
-	if status, body := clerk.get(t, page); status != http.StatusOK || !strings.Contains(body, "To jest pismo") {
+	if status, body := clerk.get(t, page); status != http.StatusOK || !strings.Contains(body, "To jest pismo") || !strings.Contains(body, "Jestem na urlopie.") {
 		t.Fatalf("%s: %d\n%s", page, status, body)
 	}
 	if status, _ := other.post(t, page+"/rejestruj", nil); status != http.StatusNotFound {
