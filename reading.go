@@ -59,6 +59,7 @@ type Reading struct {
 type Party struct {
 	Name         string            `json:"name,omitempty"`
 	Organisation bool              `json:"organisation,omitempty"`
+	Unit         string            `json:"unit,omitempty"` // of an organisation: "III Wydział Rodzinny"
 	GivenName    string            `json:"givenName,omitempty"`
 	FamilyName   string            `json:"familyName,omitempty"`
 	Email        string            `json:"email,omitempty"`
@@ -88,6 +89,7 @@ type Part struct {
 	Path       string `json:"path"`           // position in the tree, "1.2"
 	Name       string `json:"name,omitempty"` // as declared, for display only
 	SafeName   string `json:"safeName,omitempty"`
+	Remark     string `json:"remark,omitempty"`   // what the writer says of it (ePUAP OpisZalacznika)
 	Declared   string `json:"declared,omitempty"` // declared media type
 	Type       string `json:"type"`               // media type by content
 	Attachment bool   `json:"attachment,omitempty"`

@@ -56,6 +56,9 @@ func latest(r index.Row) time.Time {
 }
 
 func senderOf(p sekretariat.Party) string {
+	if p.Name != "" && p.Unit != "" {
+		return p.Name + ", " + p.Unit
+	}
 	for _, s := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Email} {
 		if s != "" {
 			return s

@@ -79,6 +79,8 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 			return r, err
 		}
 		return d.attachments(ctx, in, r)
+	case in.Kind == sekretariat.KindEPUAP && foreign(typ):
+		return d.foreign(ctx, in, typ)
 	case in.Kind == sekretariat.KindEPUAP || typ == "application/xml":
 		// XML from a box: emergency downloads, old exports, forms of other systems.
 		r, err := epuapdoc.Read(ctx, in.Body, epuapdoc.Options{Source: in.Source, Trust: d.Trust, At: in.At})
@@ -96,6 +98,25 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 		return d.simple(in, typ)
 	}
 	return d.file(ctx, in, typ)
+}
+
+// foreign tells whether a document that came through ePUAP is certainly no XML:
+// the platform carries any file.
+func foreign(typ string) bool {
+	return typ != "application/xml" && typ != sniff.Unknown && !strings.HasPrefix(typ, "text/") && typ != "application/x-empty"
+}
+
+// foreign reads such a document like any file; who sent it, the account says.
+func (d Direct) foreign(ctx context.Context, in Input, typ string) (sekretariat.Reading, error) {
+	r, err := d.file(ctx, in, typ)
+	if err != nil {
+		return r, err
+	}
+	if p, ok := epuapdoc.Account(in.Source); ok {
+		r.Sender = p
+	}
+	r.Sent, r.Subject, r.MessageID = epuapdoc.Sent(in.Source), in.Source["nazwaPliku"], in.Source["identyfikatorDokumentu"]
+	return r, nil
 }
 
 // simple reads what needs no parser of its own.

@@ -72,7 +72,7 @@ func (p *Pipeline) fetch(ctx context.Context, s ledger.Stored) error {
 		if q.Fate != FateRemote || q.ContentID == "" {
 			continue
 		}
-		if err := p.fetchPart(ctx, d, q, r.Headers["zalacznik."+q.Path+".opis"]); err != nil {
+		if err := p.fetchPart(ctx, d, q); err != nil {
 			return fmt.Errorf("fetch part %s of letter %s: %w", q.Path, d.Letter, err)
 		}
 	}
@@ -82,7 +82,7 @@ func (p *Pipeline) fetch(ctx context.Context, s ledger.Stored) error {
 // FateRemote is the fate of a part that lies at the platform.
 const FateRemote = "remote"
 
-func (p *Pipeline) fetchPart(ctx context.Context, d sekretariat.ReadData, q sekretariat.Part, description string) error {
+func (p *Pipeline) fetchPart(ctx context.Context, d sekretariat.ReadData, q sekretariat.Part) error {
 	state, _, err := State(ctx, p.o.Log, d.Letter.Submission())
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (p *Pipeline) fetchPart(ctx context.Context, d sekretariat.ReadData, q sekr
 		return err
 	default:
 		data.Object = &ref
-		if data.Code, data.Scan, err = p.examine(ctx, d.Letter.Submission(), ref, description); err != nil {
+		if data.Code, data.Scan, err = p.examine(ctx, d.Letter.Submission(), ref, q.Remark); err != nil {
 			return err
 		}
 	}

@@ -84,7 +84,7 @@ var bases = map[string]string{
 
 // party writes a person or institution on one line.
 func party(p sekretariat.Party) string {
-	parts := []string{p.Name}
+	parts := []string{p.Name, p.Unit}
 	if a := p.Address; a != nil {
 		street := strings.TrimSpace(a.Street + " " + a.Building)
 		if a.Flat != "" {
@@ -109,8 +109,8 @@ func (l Letter) attachments() section {
 			continue
 		}
 		text := []string{cmp.Or(p.SafeName, p.Name, "załącznik "+p.Path)}
-		if d := l.Reading.Headers["zalacznik."+p.Path+".opis"]; d != "" {
-			text = append(text, "opis: "+d)
+		if p.Remark != "" {
+			text = append(text, "opis: "+p.Remark)
 		}
 		fate := cmp.Or(l.Fate[p.Path], p.Fate)
 		if word := fates[fate]; word != "" {

@@ -27,11 +27,11 @@ func letter() view.Letter {
 			Sender:  sekretariat.Party{Name: "Wanda Kowalska", Address: &sekretariat.Address{Street: "Lipowa", Building: "7", Flat: "12", Postcode: "00-999", Town: "Przykładowo"}},
 			Senders: []sekretariat.Party{{Name: "WANDA KOWALSKA", Basis: "signature", IDs: map[string]string{"PESEL": "02041517880"}}, {Name: "Wanda Kowalska", Basis: "document"}},
 			Parts: []sekretariat.Part{
-				{Path: "1", SafeName: "zaświadczenie.pdf", Attachment: true, Size: 2048, Fate: "listed"}, {Path: "2", SafeName: "film.mp4", Attachment: true, Fate: "remote"},
+				{Path: "1", SafeName: "zaświadczenie.pdf", Remark: "z urzędu pracy", Attachment: true, Size: 2048, Fate: "listed"}, {Path: "2", SafeName: "film.mp4", Attachment: true, Fate: "remote"},
 			},
 			Signatures: []sekretariat.Signature{{Text: "podpis zaufany: Wanda Kowalska, ważny", At: &at}},
 			Findings:   []sekretariat.Finding{{Code: "sender-conflict", Detail: "A / B"}, {Code: "attachment-remote"}},
-			Headers:    map[string]string{"rodzaj": "wniosek", "zalacznik.1.opis": "z urzędu pracy"},
+			Headers:    map[string]string{"rodzaj": "wniosek"},
 		},
 	}
 }

@@ -114,6 +114,7 @@ func (d *document) attachment(a *attachment) {
 	}
 	for _, n := range holder.Children {
 		if n.Kind == xmlsec.Element && n.Name.Local == "OpisZalacznika" {
+			p.Remark = field(n.Content())
 			d.header("zalacznik."+a.path+".opis", n.Content())
 		}
 	}

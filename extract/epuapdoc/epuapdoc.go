@@ -20,7 +20,7 @@ import (
 
 // Name is what a Reading of this package says in its field Reader. It changes
 // whenever the same document would be read differently.
-const Name = "epuap-2"
+const Name = "epuap-3"
 
 // The codes of the findings of this reader.
 const (
@@ -128,6 +128,7 @@ func (d *document) read() error {
 		return err
 	}
 	d.r.Form = l.space
+	d.header("kodowanie", l.doc.Encoding)
 	d.spoke = append(d.spoke, "")
 	if err := d.list(l); err != nil {
 		return err

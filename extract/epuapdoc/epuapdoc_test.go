@@ -57,6 +57,9 @@ func TestSamples(t *testing.T) {
 }
 
 func compare(t *testing.T, doc []byte, r sekretariat.Reading, e expected) {
+	if e.Encoding != "" && r.Headers["kodowanie"] != e.Encoding {
+		t.Errorf("encoding %q, want %q", r.Headers["kodowanie"], e.Encoding)
+	}
 	if r.Subject != e.Subject || r.Form != e.Space || r.Headers["rodzaj"] != e.LetterKind {
 		t.Errorf("subject %q, form %q, kind %q; want %q, %q, %q", r.Subject, r.Form, r.Headers["rodzaj"], e.Subject, e.Space, e.LetterKind)
 	}
@@ -96,7 +99,7 @@ func compare(t *testing.T, doc []byte, r sekretariat.Reading, e expected) {
 		if p.Size != a.Size || string(p.SHA256) != a.SHA256_hex || p.Fate != "listed" {
 			t.Errorf("attachment %d: %d octets %s, want %d %s", i, p.Size, p.SHA256, a.Size, a.SHA256_hex)
 		}
-		if d := r.Headers["zalacznik."+p.Path+".opis"]; d != a.Description {
+		if d := r.Headers["zalacznik."+p.Path+".opis"]; d != a.Description || p.Remark != a.Description {
 			t.Errorf("attachment %d: description %q, want %q", i, d, a.Description)
 		}
 		sameOctets(t, doc, p)
@@ -122,8 +125,7 @@ func compareSender(t *testing.T, p sekretariat.Party, s expectedSender) {
 	if len(p.Phone) > 0 {
 		phone = p.Phone[0]
 	}
-	// An institution's unit follows its name.
-	if p.Name != name && !strings.HasPrefix(p.Name, name+", ") || p.Organisation != (s.Kind == "institution") || p.Email != s.Email || phone != s.Phone || p.Basis != "document" {
+	if p.Name != name || p.Organisation != (s.Kind == "institution") || p.Email != s.Email || phone != s.Phone || p.Basis != "document" {
 		t.Errorf("sender %+v, want %+v", p, s)
 	}
 	for id, want := range map[string]string{"PESEL": s.PESEL, "NIP": s.NIP, "REGON": s.REGON, "KRS": s.KRS} {
@@ -158,7 +160,7 @@ func TestDetails(t *testing.T) {
 		t.Errorf("written %q, cid %q, recipients %+v", r.Written, r.Headers["cid"], r.Recipients)
 	}
 	r = read(t, string(sample(t, "doc-4566-instytucja-sad.xml")), nil)
-	if r.Sender.Name != "SĄD REJONOWY W PRZYKŁADOWIE, III Wydział Rodzinny i Nieletnich" {
+	if r.Sender.Name != "SĄD REJONOWY W PRZYKŁADOWIE" || r.Sender.Unit != "III Wydział Rodzinny i Nieletnich" {
 		t.Errorf("unit of an institution: %q", r.Sender.Name)
 	}
 	if r.Parts[0].Type != "application/pdf" || r.Parts[2].Type != "image/png" {

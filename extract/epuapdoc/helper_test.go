@@ -133,6 +133,7 @@ func compareSignature(t *testing.T, s sekretariat.Signature, e expectedSignature
 
 type expected struct {
 	Kind, Parse, Subject string
+	Encoding             string
 	Root                 string
 	Space                string `json:"root_namespace"`
 	LetterKind           string `json:"letter_kind"`

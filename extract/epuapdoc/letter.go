@@ -235,6 +235,9 @@ func (d *document) receipt(l *letter) bool {
 		}
 		d.header("poswiadczenie.sprawa", l.value(n, "IdentyfikatorSprawy"))
 		d.header("poswiadczenie.data", l.value(n, "DataDoreczenia")+l.value(n, "DataOdbioru"))
+		if p := l.at(n, "Adresat"); p != nil && kind.element == "UPP" {
+			d.r.Recipients = []sekretariat.Party{l.receiptParty(p)}
+		}
 		for _, issuer := range []string{"Nadawca", "Adresat"} {
 			// A UPP confirms what its Nadawca sent; a UPD is signed by the
 			// Adresat of our letter.

@@ -3,6 +3,7 @@ package epuapdoc
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"sekretariat"
 	"sekretariat/extract/polish"
@@ -62,7 +63,7 @@ func (l *letter) institution(n *xmlsec.Node) sekretariat.Party {
 	unit := l.at(n, "Jednostka")
 	for range 3 { // units within units
 		if s := l.value(unit, "NazwaInstytucji"); s != "" {
-			p.Name = field(p.Name + ", " + s)
+			p.Unit = field(strings.TrimPrefix(p.Unit+", "+s, ", "))
 		}
 		unit = l.at(unit, "Jednostka")
 	}
@@ -113,6 +114,13 @@ func (l *letter) contact(p *sekretariat.Party, n *xmlsec.Node) {
 	}
 	p.Email = l.value(k, "Email")
 }
+
+// Account is the sender as the platform knows it, for documents that are no
+// XML. ok is false if the platform said nothing.
+func Account(source map[string]string) (p sekretariat.Party, ok bool) { return account(source) }
+
+// Sent is when the platform says that a document was sent, nil if it does not.
+func Sent(source map[string]string) *time.Time { return sent(source) }
 
 // account is the sender as the platform knows it (danePodmiotu, daneNadawcy):
 // the owner of the account the letter was sent from. ok is false if the

@@ -12,7 +12,6 @@ import (
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -252,9 +251,5 @@ func xmlsec1Accepts(t testing.TB, doc string, by *identity) bool {
 	write(t, dir, "cert.pem", by.certPEM)
 	write(t, dir, "doc.xml", doc)
 	args := append([]string{"--verify", "--pubkey-cert-pem", filepath.Join(dir, "cert.pem")}, idAttrs...)
-	out, err := exec.Command("xmlsec1", append(args, filepath.Join(dir, "doc.xml"))...).CombinedOutput()
-	if testing.Verbose() && err != nil {
-		fmt.Printf("%s\n", out)
-	}
-	return err == nil
+	return exec.Command("xmlsec1", append(args, filepath.Join(dir, "doc.xml"))...).Run() == nil
 }
