@@ -298,7 +298,7 @@ func TestBombsMemory(t *testing.T) {
 				b.Attach("w.dat", "w.dat", winmail())
 			}
 			return attached("x", "Content-Type: application/ms-tnef\n", b.Bytes())
-		}, 400},
+		}, 250},
 	)
 	for _, b := range all {
 		body := octets(b.make(b.n))

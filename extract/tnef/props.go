@@ -3,7 +3,6 @@ package tnef
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 
 	"sekretariat/extract/mapi"
 )
@@ -143,8 +142,7 @@ func (p *parser) drop(n int64) error {
 		return errBroken
 	}
 	p.left -= n
-	_, err := io.CopyN(io.Discard, p.r, n)
-	return p.note(err)
+	return p.discard(n)
 }
 
 // width returns the octets of a fixed type as TNEF writes them.

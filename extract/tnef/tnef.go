@@ -173,8 +173,18 @@ func (p *parser) note(err error) error {
 
 func (p *parser) skip(n int64) error {
 	p.left = 0
-	_, err := io.CopyN(io.Discard, p.r, n)
-	return p.note(err)
+	return p.discard(n)
+}
+
+// discard skips n octets of the stream; it allocates nothing.
+func (p *parser) discard(n int64) error {
+	for n > 0 {
+		k, err := p.r.Discard(int(min(n, 1<<20)))
+		if n -= int64(k); err != nil {
+			return p.note(err)
+		}
+	}
+	return nil
 }
 
 // take reads n octets of the current attribute.
