@@ -149,6 +149,7 @@ func TestAdjustFillsInWhatTheDemoKnows(t *testing.T) {
 	in, err := Load("demo.yaml", LoadOptions{Data: t.TempDir(), Adjust: func(c *Centre) {
 		c.Mailboxes[0].Server = "127.0.0.1:10993"
 		c.EPUAP[0].URL, c.EPUAP[0].Cert = "http://127.0.0.1:1080/pull", "cert.pem"
+		c.EDelivery[0].URL, c.EDelivery[0].TokenURL, c.EDelivery[0].Cert = "http://127.0.0.1:1081/api/v3", "http://127.0.0.1:1081/auth/realms/EDOR/protocol/openid-connect/token", "cert.pem"
 		c.Boxes[0].Folder = "/tmp/box"
 	}})
 	if err != nil {
