@@ -8,6 +8,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/extract"
+	"sekretariat/extract/edoreczenia"
 	"sekretariat/extract/mail"
 	"sekretariat/register/index"
 )
@@ -152,6 +153,13 @@ var findingWords = map[string]string{
 	mail.FindingCharsetLossy:     "niektórych znaków nie dało się odczytać",
 	mail.FindingBoundaryUnclosed: "wiadomość może być ucięta",
 	mail.FindingNoContent:        "wiadomość bez treści i załączników",
+
+	edoreczenia.FindingHash:      "załącznik ma inną treść, niż podaje wiadomość — porównaj z portalem e-Doręczeń",
+	edoreczenia.FindingSize:      "załącznik ma inną wielkość, niż podaje wiadomość",
+	edoreczenia.FindingMissing:   "operator e-Doręczeń czegoś nie wydał (archiwum lub dowodu)",
+	edoreczenia.FindingNoReceipt: "nie ma jeszcze dowodu otrzymania; data wpływu to chwila zapisania w skrzynce",
+	edoreczenia.FindingContainer: "zapisana wiadomość jest uszkodzona — powiadom administratora",
+	edoreczenia.FindingMessage:   "danych wiadomości nie dało się odczytać; załączniki są zachowane",
 }
 
 // findingWord is empty for findings that mean nothing to a clerk.

@@ -285,18 +285,10 @@ func (d *document) forms() error {
 		if err != nil {
 			return err
 		}
-		for _, s := range sub.Signatures {
-			s.Part = strings.TrimSuffix(p.Path+"."+s.Part, ".")
-			inner := strings.Fields(s.Of)
-			for i := range inner {
-				inner[i] = p.Path + "." + inner[i]
-			}
-			s.Of = strings.Join(inner, " ")
-			d.r.Signatures = append(d.r.Signatures, s)
-		}
 		if sub.Outcome == sekretariat.ReadUnreadable || sub.Form == "" {
-			continue
+			continue // any XML file may be attached
 		}
+		d.sign(p.Path, sub.Signatures)
 		p.Fate, p.Text = "read", strings.TrimSpace(sub.Subject+"\n\n"+sub.Text)
 		if len(p.Text) > sekretariat.MaxText {
 			p.Text = strings.ToValidUTF8(p.Text[:sekretariat.MaxText], "")
@@ -306,6 +298,19 @@ func (d *document) forms() error {
 		}
 	}
 	return nil
+}
+
+// sign lists the signatures of an attached letter, below its path.
+func (d *document) sign(path string, list []sekretariat.Signature) {
+	for _, s := range list {
+		s.Part = strings.TrimSuffix(path+"."+s.Part, ".")
+		inner := strings.Fields(s.Of)
+		for i := range inner {
+			inner[i] = path + "." + inner[i]
+		}
+		s.Of = strings.Join(inner, " ")
+		d.r.Signatures = append(d.r.Signatures, s)
+	}
 }
 
 // evidences reads the list of evidence of the container.

@@ -67,6 +67,7 @@ type tune struct {
 	oversize                 time.Duration // until something that cannot be taken is tried again
 	patience                 int           // tries before a clerk is told
 	stub                     time.Duration // age of a notice without content before a clerk is told
+	receipt                  time.Duration // age at which a message is taken without its date of receipt
 	proofAge                 time.Duration // age at which a proof is taken without evidence
 	page                     int           // messages asked for at once
 	parallel                 int           // messages fetched at once
@@ -80,7 +81,7 @@ func calm(poll time.Duration) tune {
 	return tune{
 		firstBackOff: 5 * time.Second, maxBackOff: 15 * time.Minute, firstRetry: 10 * time.Second, maxRetry: 15 * time.Minute,
 		pending: 5 * time.Second, wide: everyFifth * poll, sent: everyFifth * poll, mailbox: 15 * time.Minute, oversize: 6 * time.Hour,
-		patience: 5, stub: time.Hour, proofAge: time.Hour, page: 200, parallel: 4, save: 5 * time.Minute,
+		patience: 5, stub: time.Hour, receipt: 2 * time.Minute, proofAge: time.Hour, page: 200, parallel: 4, save: 5 * time.Minute,
 	}
 }
 

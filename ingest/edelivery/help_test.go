@@ -75,7 +75,7 @@ func quick() tune {
 	t := calm(time.Minute)
 	t.firstBackOff, t.maxBackOff = 2*time.Millisecond, 20*time.Millisecond
 	t.firstRetry, t.maxRetry, t.pending = 2*time.Millisecond, 20*time.Millisecond, time.Millisecond
-	t.wide, t.sent, t.oversize, t.page = 0, 0, 50*time.Millisecond, 3
+	t.wide, t.sent, t.oversize, t.page, t.receipt = 0, 0, 50*time.Millisecond, 3, 0
 	return t
 }
 

@@ -94,6 +94,9 @@ func (c *Channel) prepare(ctx context.Context, it item) (*letter, error) {
 	if m.Control.Type == typeStub {
 		return nil, failed(codePending, errStub)
 	}
+	if m.Control.Type != typeEvidence && c.unproven(m.Metadata) {
+		return nil, failed(codePending, errReceipt)
+	}
 	l := &letter{kind: edoreczenia.KindMessage, id: it.id, message: m, raw: raw}
 	if m.Control.Type == typeEvidence {
 		l.kind, l.class = edoreczenia.KindProof, edoreczenia.ClassEvidence
@@ -110,6 +113,20 @@ func (c *Channel) prepare(ctx context.Context, it item) (*letter, error) {
 
 // errStub: a notice of arrival; its content has not been handed over yet.
 var errStub = errors.New("the message is a notice without content")
+
+// errReceipt: the proof of receipt, whose day is the legal one, is made moments
+// after the message was stored.
+var errReceipt = errors.New("the message has no date of receipt yet")
+
+// unproven tells whether the date of receipt of a message may still come in a
+// moment. It is not waited for long: a letter may be urgent.
+func (c *Channel) unproven(m edoreczenia.Metadata) bool {
+	if _, ok := edoreczenia.ParseTime(m.ReceiptDate); ok {
+		return false
+	}
+	at, ok := edoreczenia.ParseTime(m.Timestamp)
+	return ok && c.o.Clock().Sub(at).Abs() < c.tune.receipt
+}
 
 // recall takes over from earlier tries how strict to be.
 func (c *Channel) recall(it item, l *letter) {

@@ -115,6 +115,25 @@ func TestNoReceiptDate(t *testing.T) {
 	}
 }
 
+// A message is not taken without its date of receipt while that may come in a
+// moment.
+func TestReceiptDateComesLater(t *testing.T) {
+	f := newOffice(t, edeliverytest.Options{})
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	id := f.put(t, edeliverytest.Message{Timestamp: at})
+	c := f.channel(t)
+	c.tune.receipt = time.Minute
+	round(t, c)
+	if len(f.memory.all()) != 0 {
+		t.Fatal("it did not wait")
+	}
+	f.Change(ade, id, func(m *edeliverytest.Message) { m.Receipt = at.Add(-time.Second) })
+	rounds(t, c, "it is taken", func() bool { return len(f.memory.all()) == 1 })
+	if got := f.memory.all()[0].Arrived; got != (sekretariat.Arrival{At: at.Add(-time.Second), Basis: sekretariat.BasisReceipt}) {
+		t.Errorf("arrived %+v", got)
+	}
+}
+
 // Whatever the provider does to one message, it arrives once, and others are
 // not held up.
 func TestMisbehaviour(t *testing.T) {
