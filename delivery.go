@@ -32,6 +32,8 @@ const (
 	DoorUAAPI     Door = "ua-api"     // e-Doręczenia, User Agent API
 	DoorFolder    Door = "folder"
 	DoorHTTP      Door = "http"
+	DoorPost      Door = "post"  // paper, handed in or by post, typed in by a clerk
+	DoorPhone     Door = "phone" // a note of a telephone call
 )
 
 // Basis says what the day of receipt (data wpływu) rests on.

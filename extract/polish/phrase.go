@@ -146,6 +146,7 @@ func chooseAnchor(es []element) int {
 // word is one word of a prepared text.
 type word struct {
 	folded, stem string
+	ends         bool // a sentence or a line ends behind it
 }
 
 // Text is a text made ready for matching.
@@ -153,12 +154,18 @@ type Text struct{ words []word }
 
 // Prepare folds, splits and stems a text.
 func Prepare(text string) Text {
-	toks := tokens(Fold(text))
+	folded := Fold(text)
+	toks := tokens(folded)
 	t := Text{words: make([]word, len(toks))}
 	for i, k := range toks {
-		t.words[i] = word{folded: k.word, stem: Stem(k.word)}
+		t.words[i] = word{folded: k.word, stem: Stem(k.word), ends: i+1 == len(toks) || endsSentence(folded[k.end:toks[i+1].start])}
 	}
 	return t
+}
+
+// endsSentence looks at what stands between two words.
+func endsSentence(between string) bool {
+	return strings.ContainsAny(between, "\n!?;…") || strings.Contains(between, ". ")
 }
 
 // Len returns the number of words.
@@ -171,6 +178,17 @@ func (t Text) Word(i int) string {
 	}
 	return t.words[i].folded
 }
+
+// Stem returns the stem of the word at i, "" outside the text.
+func (t Text) Stem(i int) string {
+	if i < 0 || i >= len(t.words) {
+		return ""
+	}
+	return t.words[i].stem
+}
+
+// EndsSentence tells whether a sentence or a line ends behind the word at i.
+func (t Text) EndsSentence(i int) bool { return i >= 0 && i < len(t.words) && t.words[i].ends }
 
 // Hit is one place where a phrase matched.
 type Hit struct {
