@@ -259,6 +259,7 @@ type RoutedData struct {
 	Withdraw []DepartmentID `json:"withdraw,omitempty"`
 	By       string         `json:"by,omitempty"` // principal on re-routing; "" = the router
 	Reason   *ObjectRef     `json:"reason,omitempty"`
+	Advice   *ObjectRef     `json:"advice,omitempty"` // the sealed Advice, when the router decided
 	Closed   bool           `json:"closed,omitempty"`
 	Received time.Time      `json:"received"`
 }

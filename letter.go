@@ -42,6 +42,7 @@ type Letter struct {
 	Copies     []DepartmentID
 	Revision   int // of the decision in force, 0 = none yet
 	Decision   Decision
+	Advice     *ObjectRef // what the router said about the letter, sealed; nil before the first decision
 	Routed     time.Time
 	Failures   []FailedData
 	Scan       *Scan                  // what the virus scanner said, nil = not yet
@@ -208,6 +209,9 @@ func (l *Letter) routed(d RoutedData, at time.Time) {
 		return
 	}
 	l.Revision, l.Decision, l.Routed = d.Revision, d.Decision, at
+	if d.Advice != nil {
+		l.Advice = d.Advice // stays when people re-route: contacts and warnings are still true
+	}
 	l.Department, l.Copies, l.Status = d.Decision.Department, d.Decision.Copies, StatusRouted
 	l.Closed = l.Closed || d.Closed
 	l.learn(d.Number)

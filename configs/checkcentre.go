@@ -54,6 +54,7 @@ func (d *document) checkCentre(c *Centre) {
 	d.checkLabels(c, n)
 	d.checkRules(c, n)
 	d.checkLegalEffect(c)
+	d.checkRouting(c, n)
 	sets := unique{}
 	for i, s := range c.RuleSets {
 		d.slug(path{"rule_sets", i}, s)
@@ -139,6 +140,7 @@ func validSymbol(s string) bool {
 }
 
 func (d *document) checkSuspensions(at path, dep Department, n centreNames) {
+	d.span(at, dep.From, dep.To)
 	for k, s := range dep.Suspended {
 		at := at.with("suspended", k)
 		d.span(at, s.From, s.To)

@@ -84,3 +84,36 @@ func (d *document) checkRuleEffect(at path, r Rule, n centreNames) {
 		d.wrong(at, "the rule has no condition: it would hold for every letter")
 	}
 }
+
+var letterKinds = []string{"wniosek", "odwolanie", "skarga", "zapytanie", "uzupelnienie", "zawiadomienie", "informacja", "inne"}
+
+func (d *document) checkRouting(c *Centre, n centreNames) {
+	at, r := path{"routing"}, c.Routing
+	d.oneOf(at.with("model"), r.Model, "on", "off")
+	d.oneOf(at.with("mode"), r.Mode, string(sekretariat.ModeSuggest), string(sekretariat.ModeAuto))
+	if r.Threshold < 0 || r.Threshold > 1 {
+		d.wrong(at.with("threshold"), "a threshold lies between 0 and 1")
+	}
+	for i, e := range r.Exceptions {
+		at := at.with("exceptions", i)
+		d.known(at.with("department"), "department", string(e.Department), n.departments)
+		if e.Kind != "" {
+			d.oneOf(at.with("kind"), e.Kind, letterKinds...)
+		}
+		d.required(at, "mode", e.Mode)
+		d.oneOf(at.with("mode"), e.Mode, string(sekretariat.ModeSuggest), string(sekretariat.ModeAuto))
+	}
+	d.known(at.with("closed", "department"), "department", string(r.Closed.Department), n.departments)
+	for i, s := range c.Streets {
+		at := path{"streets", i}
+		d.required(at, "street", s.Street)
+		d.required(at, "unit", s.Unit)
+		d.known(at.with("unit"), "unit", s.Unit, n.units)
+		d.date(at.with("since"), s.Since)
+		d.date(at.with("until"), s.Until)
+		d.oneOf(at.with("side"), s.Side, "odd", "even", "both")
+		if s.From < 0 || s.To < 0 || s.To > 0 && s.From > s.To {
+			d.wrong(at.with("from"), "house numbers run from a lower to a higher one")
+		}
+	}
+}

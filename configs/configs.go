@@ -151,6 +151,8 @@ type Centre struct {
 	Unknown []UnknownValue `yaml:"unknown"` // what the office has not given yet
 	Proofs  string         `yaml:"proofs"`  // proofs and returns of letters that were sent: register (default; number and queue of the department of the case) or park
 	Notes   string         `yaml:"notes"`   // free text for the people who run it
+	Routing Routing        `yaml:"routing"` // what the learned model may do, and how sure it must be
+	Streets []Street       `yaml:"streets"` // which unit serves which street: the second step of routing
 
 	// Warnings are what is not known yet and what it turns off, in Polish.
 	Warnings []string `yaml:"-"`
@@ -189,6 +191,8 @@ type Department struct {
 	Symbol []string                 `yaml:"symbol"` // prefixes of its case numbers, "DPŚ"
 	Public bool                     `yaml:"public"` // may be named in acknowledgements to citizens (rule P6)
 	Closed bool                     `yaml:"closed"` // its letters are closed to others
+	From   string                   `yaml:"from"`   // first day; before it and after To its letters go to the sekretariat
+	To     string                   `yaml:"to"`     // last day
 
 	Suspended []Suspension `yaml:"suspended"` // times when a substitute takes its letters
 }
@@ -399,9 +403,47 @@ type To struct {
 	Department sekretariat.DepartmentID   `yaml:"department"` // the owner
 	Copies     []sekretariat.DepartmentID `yaml:"copies"`     // departments that get a copy for information
 	Forward    string                     `yaml:"forward"`    // authority that it is passed on to (art. 65 KPA); the sekretariat owns it until then
-	// ByUnit sends the label elsewhere when the letter came through an account
-	// of that unit: the container of a branch is meant for that branch.
+	// ByUnit sends the label elsewhere when the writer lives in a street that
+	// the unit serves (streets), or the letter came through an account of that
+	// unit: the container of a branch is meant for that branch.
 	ByUnit map[string]sekretariat.DepartmentID `yaml:"by_unit"`
+}
+
+// Routing says what the learned model may do in the centre (rule P17).
+type Routing struct {
+	Model     string  `yaml:"model"`     // on (default) or off: then rules alone decide
+	Mode      string  `yaml:"mode"`      // podpowiedz (default): the sekretariat sees suggestions; automat: sure letters go to their department
+	Threshold float64 `yaml:"threshold"` // how sure the model must be to decide, 0 to 1; default: where 98 % were right in cross-validation
+	// Exceptions set another mode for a department, a kind of letter, or both;
+	// the first that fits counts.
+	Exceptions  []ModeException `yaml:"exceptions"`
+	ContactDuty bool            `yaml:"contact_duty"` // somebody must contact every natural person who applies (rule P15)
+	Closed      ClosedMail      `yaml:"closed"`       // mail that must not be opened (rule P13)
+}
+
+// ModeException is the mode of the model for one department or kind.
+type ModeException struct {
+	Department sekretariat.DepartmentID `yaml:"department"` // without it all
+	Kind       string                   `yaml:"kind"`       // kind of letter: wniosek, odwolanie, skarga, zapytanie, uzupelnienie, zawiadomienie, informacja, inne; without it all
+	Mode       string                   `yaml:"mode"`       // podpowiedz or automat
+}
+
+// ClosedMail is what becomes of ordinary mail with words of mail that must not
+// be opened: it is closed to all but the owning queue.
+type ClosedMail struct {
+	Department sekretariat.DepartmentID `yaml:"department"` // queue that takes it; default the sekretariat
+	Words      []string                 `yaml:"words"`      // phrases in subject or first lines; default a built-in list, [] = none
+}
+
+// Street says which unit serves a street or a part of it.
+type Street struct {
+	Street string `yaml:"street"` // name without ul. or al., as on the signs: "Lubartowska"
+	From   int    `yaml:"from"`   // lowest house number; default all
+	To     int    `yaml:"to"`     // highest house number; default all
+	Side   string `yaml:"side"`   // odd, even or both (default)
+	Unit   string `yaml:"unit"`   // unit that serves it; labels with by_unit go to its department
+	Since  string `yaml:"since"`  // valid from
+	Until  string `yaml:"until"`  // valid until
 }
 
 // Authority is another body that matters are passed on to.

@@ -46,6 +46,14 @@ func (c *Centre) setDefaults() {
 		c.RuleSets = []string{"common"}
 	}
 	setDefault(&c.VirusScan, "unix:/run/clamav/clamd.ctl")
+	setDefault(&c.Routing.Model, "on")
+	setDefault(&c.Routing.Mode, string(sekretariat.ModeSuggest))
+	if c.Routing.Closed.Words == nil {
+		c.Routing.Closed.Words = slices.Clone(closedWords)
+	}
+	for i := range c.Streets {
+		setDefault(&c.Streets[i].Side, "both")
+	}
 	for i := range c.Mailboxes {
 		m := &c.Mailboxes[i]
 		setDefault(&m.TLS, "implicit")
@@ -117,6 +125,13 @@ func (m *Mailbox) Pulled() bool { return m.Server != "" }
 
 // Addresses are what the mail door knows the mailbox by.
 func (m *Mailbox) Addresses() []string { return append([]string{m.Address}, m.Aliases...) }
+
+// closedWords are what stands on envelopes that the sekretariat does not open
+// (rule P13).
+var closedWords = []string{
+	"do rąk własnych", "nie otwierać", "oferta przetargowa", "zgłoszenie wewnętrzne sygnalisty", "zgłoszenie sygnalisty", "zgłoszenie naruszenia prawa",
+	"zgłaszam jako sygnalista", "zgłaszam jako sygnalistka",
+}
 
 // setDefault fills v in when it has its zero value.
 func setDefault[T comparable](v *T, value T) {

@@ -119,6 +119,9 @@ func (c *Centre) Substitute(dept sekretariat.DepartmentID, at time.Time) (to, in
 		if !ok {
 			break
 		}
+		if d.ID != sekretariat.Sekretariat && (day < d.From || d.To != "" && day > d.To) {
+			return sekretariat.Sekretariat, dept // not yet, or no more
+		}
 		i := slices.IndexFunc(d.Suspended, func(s Suspension) bool { return s.From <= day && (s.To == "" || day <= s.To) })
 		if i < 0 {
 			if to == dept {
@@ -132,4 +135,51 @@ func (c *Centre) Substitute(dept sekretariat.DepartmentID, at time.Time) (to, in
 		return dept, ""
 	}
 	return sekretariat.Sekretariat, dept
+}
+
+// Email policies: what an application by plain e-mail leads to.
+const (
+	PolicyAccept = "accept"          // taken as it is
+	PolicySign   = "call_to_sign"    // the sender is called to sign it (art. 64 § 2 KPA)
+	PolicyInform = "inform_and_keep" // kept; the sender is told the valid ways (art. 63 § 1 KPA)
+)
+
+// PolicyAt returns the e-mail policy in force on a day: the latest that has
+// begun and not ended. Without any it is PolicyInform, the law since 5 October
+// 2021.
+func (c *Centre) PolicyAt(at time.Time) EmailPolicy {
+	day, best := sekretariat.Day(at), EmailPolicy{Policy: PolicyInform, Basis: "art. 63 § 1 KPA"}
+	found := false
+	for _, p := range c.EmailPolicy {
+		if p.From <= day && (p.To == "" || day <= p.To) && (!found || p.From >= best.From) {
+			best, found = p, true
+		}
+	}
+	return best
+}
+
+// ModeFor returns what the model may do for letters of a kind to a department.
+func (c *Centre) ModeFor(department sekretariat.DepartmentID, kind string) sekretariat.Mode {
+	for _, e := range c.Routing.Exceptions {
+		if (e.Department == "" || e.Department == department) && (e.Kind == "" || e.Kind == kind) {
+			return sekretariat.Mode(e.Mode)
+		}
+	}
+	if c.Routing.Mode == "" {
+		return sekretariat.ModeSuggest
+	}
+	return sekretariat.Mode(c.Routing.Mode)
+}
+
+// ContactsOf returns the contacts of a department that are valid on a day: an
+// ended number is not shown or printed any more.
+func (c *Centre) ContactsOf(d sekretariat.DepartmentID, at time.Time) []Contact {
+	day := sekretariat.Day(at)
+	var out []Contact
+	for _, k := range c.Contacts {
+		if slices.Contains(k.Departments, d) && k.From <= day && (k.To == "" || day <= k.To) {
+			out = append(out, k)
+		}
+	}
+	return out
 }

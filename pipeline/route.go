@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,8 +37,11 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 	if err != nil {
 		return err
 	}
-	now := p.o.Clock()
-	decision := p.o.Router.Decide(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: now})
+	advice := p.o.Router.Advise(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: p.o.Clock()})
+	ref, err := p.keepAdvice(ctx, d, advice)
+	if err != nil {
+		return err
+	}
 	last := s.Seq
 	if d.Decided > 0 {
 		last = 0 // there is a decision already: look at it first
@@ -46,9 +50,65 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 		if l != nil && (l.Cancelled || l.Revision > 0 && (l.Decision.Rule != RuleOverdue || l.Status != sekretariat.StatusRouted)) {
 			return nil, nil // decided before a crash, or in a person's hands
 		}
-		return p.routed(l, d.Letter, d.Number, decision, d.Closed, d.Arrived.Received, "", nil)
+		e, err := p.routed(l, d.Letter, d.Number, advice.Decision, d.Closed, d.Arrived.Received, "", nil)
+		if err != nil {
+			return nil, err
+		}
+		return withAdvice(e, ref)
 	})
 }
+
+// keepAdvice seals what the router says about a letter beside it: it quotes the
+// letter, which no event may. The digest in the name keeps the advice of two
+// workers apart that decide at once.
+func (p *Pipeline) keepAdvice(ctx context.Context, d sekretariat.ReadData, a sekretariat.Advice) (sekretariat.ObjectRef, error) {
+	raw, err := json.Marshal(a)
+	if err != nil {
+		return sekretariat.ObjectRef{}, ledger.Permanent(fmt.Errorf("encode advice on %s: %w", d.Letter, err))
+	}
+	digest, sub := sekretariat.DigestOf(raw), d.Letter.Submission()
+	key := storage.DerivedKey(p.id, sub, "advice-1", fmt.Sprintf("%d.%s.json", d.Letter.Part(), digest[:16]))
+	item := storage.SealItem{Key: key, Body: bytes.NewReader(raw), Patient: true}
+	switch err := p.o.Vault.Commit(ctx, p.id, sub, []storage.SealItem{item}); {
+	case hopeless(err):
+		return sekretariat.ObjectRef{}, nil // destroyed meanwhile: the decision alone remains
+	case err != nil:
+		return sekretariat.ObjectRef{}, fmt.Errorf("keep advice on %s: %w", d.Letter, err)
+	}
+	return sekretariat.ObjectRef{Key: key, SHA256: digest, Size: int64(len(raw)), MediaType: "application/json"}, nil
+}
+
+// withAdvice names the sealed advice in the event of a decision.
+func withAdvice(e *sekretariat.Event, ref sekretariat.ObjectRef) (*sekretariat.Event, error) {
+	if ref.Key == "" {
+		return e, nil
+	}
+	d, err := sekretariat.DataOf[sekretariat.RoutedData](*e)
+	if err != nil {
+		return nil, ledger.Permanent(err)
+	}
+	d.Advice = &ref
+	if e.Data, err = json.Marshal(d); err != nil {
+		return nil, ledger.Permanent(fmt.Errorf("encode event %s: %w", e.ID, err))
+	}
+	return e, nil
+}
+
+// LoadAdvice reads what the router said about a letter.
+func LoadAdvice(ctx context.Context, v *storage.Vault, c sekretariat.CentreID, s sekretariat.SubmissionID, ref sekretariat.ObjectRef) (sekretariat.Advice, error) {
+	var a sekretariat.Advice
+	raw, err := v.ReadAll(ctx, c, s, ref.Key, maxAdvice)
+	if err != nil {
+		return a, fmt.Errorf("advice on submission %.12s…: %w", s, err)
+	}
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return a, fmt.Errorf("advice on submission %.12s…: %w: %w", s, storage.ErrDamaged, err)
+	}
+	return a, nil
+}
+
+// maxAdvice bounds a stored advice, in octets.
+const maxAdvice = 1 << 20
 
 // routed makes the event of a decision on a letter; l is its present state,
 // nil when the decision is the first one.
@@ -56,7 +116,7 @@ func (p *Pipeline) routed(l *sekretariat.Letter, id sekretariat.LetterID, n sekr
 	closed bool, received time.Time, by string, reason *sekretariat.ObjectRef) (*sekretariat.Event, error) {
 	d := sekretariat.RoutedData{
 		Letter: id, Number: n, Revision: 1, Decision: decision, By: by, Reason: reason,
-		Closed: closed || p.closed(decision.Department), Received: received,
+		Closed: closed || decision.Closed || p.closed(decision.Department), Received: received,
 	}
 	if l != nil && l.Revision > 0 {
 		d.Revision, d.From = l.Revision+1, l.Department

@@ -33,6 +33,7 @@ const (
 	becauseUnreadable = "unreadable" // nothing could be read
 	becauseEncrypted  = "encrypted"
 	becauseUnmapped   = "unmapped" // the centre maps this label nowhere
+	becauseSuggest    = "suggest"  // the model may only suggest here
 )
 
 // target is where a place lies in this centre.
@@ -53,28 +54,22 @@ type candidate struct {
 	unmapped bool
 }
 
-// Decide says where a letter goes. It always names exactly one department that
-// exists in the centre, and depends on nothing but the facts and the
-// configuration.
-func (r *Router) Decide(f Facts) sekretariat.Decision {
-	if isProof(f) {
-		return r.proof(f)
-	}
-	c := contentOf(f.Reading)
-	reasons := r.reasons(f, r.find(c))
-	list := r.candidates(reasons, f.Arrived.Unit)
-	d := sekretariat.Decision{Urgency: urgency(reasons), Config: r.centre.Version, Suggestions: suggestions(list)}
-	if why := unsure(list, c, f.Reading); why != "" {
+// byRules decides by what the rules found alone.
+func (r *Router) byRules(d *sekretariat.Decision, l *found, reasons []reason) {
+	urgent := d.Evidence
+	d.Evidence = nil
+	list := r.candidates(reasons, r.unitOf(l))
+	d.Suggestions = suggestions(list)
+	if why := unsure(list, l.content, l.facts.Reading); why != "" {
 		d.Department, d.Rule = sekretariat.Sekretariat, ruleFallback
 		d.Evidence = []sekretariat.Evidence{{Field: "fallback", Term: why}}
 		if why == becauseUnmapped {
 			d.Label = list[0].label
 		}
 	} else {
-		r.give(&d, list, f)
+		r.give(d, list, l.facts)
 	}
-	d.Evidence = append(d.Evidence, urgencyEvidence(reasons, d)...)
-	return d
+	d.Evidence = append(d.Evidence, urgent...)
 }
 
 // give makes the best candidate the owner.
@@ -212,36 +207,6 @@ func suggestions(list []candidate) []sekretariat.Suggestion {
 }
 
 var levels = map[sekretariat.Urgency]int{sekretariat.Normal: 0, sekretariat.Urgent: 1, sekretariat.Danger: 2}
-
-// urgency is the highest level that a rule asks for.
-func urgency(list []reason) sekretariat.Urgency {
-	u := sekretariat.Normal
-	for _, re := range list {
-		if levels[re.urgency] > levels[u] {
-			u = re.urgency
-		}
-	}
-	return u
-}
-
-// urgencyEvidence adds the terms that made the letter urgent, unless they are
-// evidence already.
-func urgencyEvidence(list []reason, d sekretariat.Decision) []sekretariat.Evidence {
-	if d.Urgency == sekretariat.Normal {
-		return nil
-	}
-	for _, re := range list {
-		if re.urgency != d.Urgency {
-			continue
-		}
-		for _, e := range re.evidence {
-			if e.Field == "text" || e.Field == "subject" {
-				return []sekretariat.Evidence{{Field: "urgency", Term: e.Term}}
-			}
-		}
-	}
-	return nil
-}
 
 // appendEvidence appends what is new, up to maxEvidence.
 func appendEvidence(list, more []sekretariat.Evidence) []sekretariat.Evidence {

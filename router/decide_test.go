@@ -16,6 +16,7 @@ import (
 // base is a small centre; tests append to it.
 const base = `id: x
 name: Ośrodek
+routing: { model: off }
 units: [{ id: filia, name: Filia }]
 departments:
   - { id: sekretariat, name: Sekretariat }
@@ -379,9 +380,11 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Plain applications, as most of a real inbox is, must not go wrong.
+// Plain applications, as most of a real inbox is, must not go wrong: the right
+// department has them, or is the sekretariat's first suggestion.
 func TestPlainLetters(t *testing.T) {
 	r := demo(t)
+	sure, all := 0, 0
 	for text, want := range map[string]string{
 		"Wniosek o przyznanie zasiłku okresowego z powodu bezrobocia":                        "pomoc-srodowiskowa",
 		"Wniosek o zasiłek celowy na zakup opału":                                            "pomoc-srodowiskowa",
@@ -405,11 +408,20 @@ func TestPlainLetters(t *testing.T) {
 		"Wniosek o udostępnienie informacji publicznej":                                      "sekretariat",
 		"W odpowiedzi na ogłoszenie przesyłam CV i list motywacyjny na stanowisko referenta": "sekretariat",
 	} {
-		if d := r.Decide(letter("", text)); string(d.Department) != want || d.Rule == ruleFallback {
-			t.Errorf("%q went to %s, want %s: %s", text, d.Department, want, r.Explain(d))
+		for _, f := range []Facts{letter("", text), letter(text, "Dzień dobry, w załączeniu. Z poważaniem")} {
+			d := r.Decide(f)
+			all++
+			if d.Rule != ruleFallback {
+				sure++
+			} else if string(d.Suggestions[0].Department) == want {
+				continue
+			}
+			if string(d.Department) != want {
+				t.Errorf("%q went to %s, want %s: %s", text, d.Department, want, r.Explain(d))
+			}
 		}
-		if d := r.Decide(letter(text, "Dzień dobry, w załączeniu. Z poważaniem")); string(d.Department) != want {
-			t.Errorf("as a subject %q went to %s, want %s: %s", text, d.Department, want, r.Explain(d))
-		}
+	}
+	if sure*4 < all*3 {
+		t.Errorf("%d of %d plain letters were decided", sure, all)
 	}
 }

@@ -17,6 +17,7 @@ var fallbackText = map[string]string{
 	becauseEncrypted:  "pismo jest zaszyfrowane",
 	becauseUnmapped:   "sprawa nie ma działu w konfiguracji ośrodka",
 	becauseProof:      "dowód bez sprawy: nie wiadomo, do której sprawy należy",
+	becauseSuggest:    "w tym ośrodku rozdział podpowiada, a decyduje człowiek",
 }
 
 // ruleText is the "because" of decisions that no configured rule makes.
@@ -25,6 +26,8 @@ var ruleText = map[string]string{
 	ruleNamed:   "pismo wymienia nazwę działu",
 	ruleAccount: "tędy wpływają pisma do tego działu",
 	ruleAuto:    "to wiadomość wysłana automatycznie",
+	ruleModel:   "pismo jest podobne do tych, które należą do tego działu",
+	ruleClosed:  "pismo ma oznaczenie korespondencji zastrzeżonej",
 }
 
 // fieldText introduces the terms of one field of evidence.
@@ -43,7 +46,7 @@ func (r *Router) Explain(d sekretariat.Decision) string {
 	var b strings.Builder
 	b.WriteString(urgencyText(d))
 	switch {
-	case d.Rule == ruleFallback:
+	case d.Rule == ruleFallback || d.Rule == ruleSuggest:
 		fmt.Fprintf(&b, "Pozostaje w: %s — %s.", r.name(d.Department), fallbackOf(d))
 	case d.Forward != "":
 		fmt.Fprintf(&b, "Do przekazania do: %s (%s), zajmie się tym %s — %s.", r.authority(d.Forward), r.basis(d.Forward), r.name(d.Department), r.why(d))
@@ -64,7 +67,7 @@ func urgencyText(d sekretariat.Decision) string {
 	default:
 		return ""
 	}
-	if i := slices.IndexFunc(d.Evidence, func(e sekretariat.Evidence) bool { return e.Field == "urgency" }); i >= 0 {
+	if i := slices.IndexFunc(d.Evidence, func(e sekretariat.Evidence) bool { return e.Field == "urgency" && e.Term != ruleLearned }); i >= 0 {
 		return fmt.Sprintf("%s (wystąpiło „%s”). ", word, show(d.Evidence[i].Term))
 	}
 	return word + ". "
@@ -89,6 +92,9 @@ func (r *Router) why(d sekretariat.Decision) string {
 		text = "decyzja z reguły, której już nie ma"
 	}
 	out := fmt.Sprintf("reguła „%s”: %s", d.Rule, text)
+	if d.Rule == ruleModel {
+		out = fmt.Sprintf("%s (pewność %.0f %%, przewaga %.0f p.p.)", text, 100*d.Confidence, 100*d.Margin)
+	}
 	for _, field := range fieldOrder {
 		var terms []string
 		for _, e := range d.Evidence {
@@ -129,7 +135,7 @@ func (r *Router) competitor(d sekretariat.Decision) string {
 	switch {
 	case len(names) == 0:
 		return ""
-	case d.Rule == ruleFallback:
+	case d.Rule == ruleFallback || d.Rule == ruleSuggest:
 		return fmt.Sprintf(" Do rozważenia: %s.", strings.Join(names, ", "))
 	}
 	return fmt.Sprintf(" Drugi możliwy dział: %s.", names[0])

@@ -1,10 +1,13 @@
 // Package router decides where a letter goes, as an experienced secretary
-// would: a pure function of a reading, of what is known of its arrival and of
-// the centre's configuration. Rules give points to subject matters (labels) and
-// departments; the points of one place are added up, and the best place gets
-// the letter unless it is too weak or has an equal. Every decision explains
-// itself in plain Polish. The router knows neither where letters come from nor
-// where they go.
+// would: a pure function of a reading, of what is known of its arrival, of the
+// centre's configuration and of a learned model. The centre's own rules go
+// first, then evidence (its own case number), then the model, which also weighs
+// what the built-in rules find; where it is not sure, the sekretariat keeps the
+// letter with the best suggestions. Without a model the rules decide alone:
+// they give points to subject matters (labels) and departments, and the best
+// place gets the letter unless it is too weak or has an equal. Urgency is found
+// beside that and only ever raised. Every decision explains itself in plain
+// Polish. The router knows neither where letters come from nor where they go.
 package router
 
 import (
@@ -14,6 +17,7 @@ import (
 	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/extract/polish"
+	"sekretariat/router/model"
 )
 
 // Facts are the input of a decision.
@@ -34,6 +38,10 @@ type Router struct {
 	negative []bool   // the phrase itself begins with a negation
 	named    []naming // departments that letters name
 	symbols  []symbol // case-number prefixes, longest first
+
+	own         map[string]bool // ids of the centre's own rules
+	closedWords []polish.Phrase // rule P13
+	model       *model.Model    // nil: rules alone decide
 }
 
 // naming is a phrase that names a department.
@@ -51,9 +59,32 @@ type symbol struct {
 
 // New compiles the rules of a centre: the built-in sets that it uses and its
 // own, which replace built-in ones of the same id. The error names the rule and
-// the term that cannot be used.
+// the term that cannot be used. Unless the centre has turned it off, the model
+// that ships with the program takes part.
 func New(c *configs.Centre) (*Router, error) {
-	r := &Router{centre: c, byID: map[string]*configs.Rule{}}
+	if c.Routing.Model == "off" {
+		return NewWith(c, nil)
+	}
+	m, err := model.Default()
+	if err != nil {
+		return nil, fmt.Errorf("router of centre %s: %w", c.ID, err)
+	}
+	return NewWith(c, m)
+}
+
+// NewWith is New with a model of choice, or with none.
+func NewWith(c *configs.Centre, m *model.Model) (*Router, error) {
+	r := &Router{centre: c, byID: map[string]*configs.Rule{}, own: map[string]bool{}, model: m}
+	for _, rule := range c.Rules {
+		r.own[rule.ID] = true
+	}
+	for _, s := range c.Routing.Closed.Words {
+		p, err := polish.ParsePhrase(s)
+		if err != nil {
+			return nil, fmt.Errorf("closed words of centre %s: %w", c.ID, err)
+		}
+		r.closedWords = append(r.closedWords, p)
+	}
 	list, err := collect(c)
 	if err != nil {
 		return nil, fmt.Errorf("rules of centre %s: %w", c.ID, err)

@@ -5,6 +5,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/extract/polish"
+	"sekretariat/router/clean"
 )
 
 // maxText bounds what the router looks at, in octets: a letter that has not
@@ -12,37 +13,76 @@ import (
 const maxText = 256 << 10
 
 // enoughWords is how many words of the writer's own are enough to leave a quoted
-// thread aside. With fewer the writer says "see below".
+// thread aside. With fewer the writer may say "see below".
 const enoughWords = 12
 
 // content is the text of a letter, ready for matching.
 type content struct {
-	subject polish.Text
-	body    []polish.Text // the letter, then its attachments and pages
+	subject     polish.Text
+	body        []polish.Text // the letter, then its attachments and pages
+	subjectText string
+	text        string // what body was made of
+	quoted      string // older mails in it, which do not count
+	ownWords    int    // how many words the writer wrote now, up to enoughWords
 }
 
 // empty tells whether there is nothing to read.
 func (c content) empty() bool {
+	return c.words() == 0
+}
+
+// words is how many words the letter has.
+func (c content) words() int {
 	n := c.subject.Len()
 	for _, b := range c.body {
 		n += b.Len()
 	}
-	return n == 0
+	return n
+}
+
+// lines lists the lines of texts that have words.
+func lines(texts ...string) []string {
+	var out []string
+	for _, t := range texts {
+		for l := range strings.Lines(t) {
+			if strings.TrimSpace(l) != "" {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
 }
 
 // contentOf gathers what the letter says: subject, the writer's own words, text
-// of attachments and of scanned pages when the letter itself has none.
-func contentOf(r sekretariat.Reading) content {
-	c := content{subject: polish.Prepare(cut(r.Subject, maxText))}
+// of attachments and of scanned pages when the letter itself has none. Older
+// mails in it count only when asked for, or when there is nothing else.
+func contentOf(r sekretariat.Reading, withQuoted bool) content {
+	subject := cut(r.Subject, maxText)
+	c := content{subject: polish.Prepare(subject), subjectText: subject}
 	left := maxText
+	var whole strings.Builder
 	add := func(s string) {
 		s = cut(s, left)
 		left -= len(s)
 		if s != "" {
 			c.body = append(c.body, polish.Prepare(s))
+			whole.WriteString(s)
+			whole.WriteByte('\n')
 		}
 	}
-	add(ownWords(cut(r.Text, maxText)))
+	p := clean.Split(cut(r.Text, maxText))
+	c.ownWords = countWords(p.Own, enoughWords)
+	switch {
+	case c.ownWords == 0 && p.Quoted == "":
+		add(p.Footer)
+	case withQuoted || c.ownWords == 0:
+		add(p.Own + p.Nearest)
+		c.quoted = strings.TrimPrefix(p.Quoted, p.Nearest)
+		c.ownWords = enoughWords // nothing further to point at
+	default:
+		add(p.Own)
+		c.quoted = p.Quoted
+	}
 	for _, p := range r.Parts {
 		add(p.Text)
 	}
@@ -51,8 +91,13 @@ func contentOf(r sekretariat.Reading) content {
 			add(p.Text)
 		}
 	}
+	c.text = whole.String()
 	return c
 }
+
+// pointsBack tells whether the writer's own words are so few that they may point
+// at the mail below them.
+func (c content) pointsBack() bool { return c.ownWords < enoughWords && c.quoted != "" }
 
 // cut returns at most n octets of s. Half a character at the end does no harm
 // to matching.
@@ -61,59 +106,6 @@ func cut(s string, n int) string {
 		return s[:max(n, 0)]
 	}
 	return s
-}
-
-// threadMarks begin the quoted part of a mail, folded.
-var threadMarks = []string{
-	"-----wiadomosc oryginalna", "----- wiadomosc oryginalna", "-----original message", "---- wiadomosc przekazana", "---------- forwarded message",
-	"---------- przekazana wiadomosc", "-------- forwarded message", "-------- wiadomosc oryginalna", "-----wiadomosc przekazana",
-}
-
-// footerMarks begin lines after which nobody writes anything of his own, folded.
-var footerMarks = []string{
-	"wyslano z ", "wyslane z ", "sent from my", "pobierz aplikacje outlook", "pobierz outlook",
-	"ta wiadomosc jest poufna", "tresc tej wiadomosci", "niniejsza wiadomosc", "informacja o przetwarzaniu danych", "klauzula informacyjna",
-	"administratorem danych", "administratorem panstwa danych", "administratorem pani/pana danych", "wiadomosc zawiera informacje poufne", "uwaga: wiadomosc",
-}
-
-// ownWords leaves out what the writer did not write now: quoted mails and
-// footers (boundary rule R0). When hardly anything remains the writer points at
-// the quotation, and all counts.
-func ownWords(text string) string {
-	var own strings.Builder
-	for line := range strings.Lines(text) {
-		folded := strings.TrimSpace(polish.Fold(line))
-		if hasPrefix(folded, threadMarks) || attribution(folded) || folded == "--" || hasPrefix(folded, footerMarks) {
-			break
-		}
-		if strings.HasPrefix(folded, ">") {
-			continue
-		}
-		own.WriteString(line)
-	}
-	if countWords(own.String(), enoughWords) < enoughWords {
-		return text
-	}
-	return own.String()
-}
-
-func hasPrefix(s string, list []string) bool {
-	for _, p := range list {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return false
-}
-
-// attribution recognises the line that a mail program puts above a quotation:
-// "W dniu 3 maja 2024 Jan Nowak napisał(a):".
-func attribution(folded string) bool {
-	if !strings.HasSuffix(folded, ":") {
-		return false
-	}
-	return strings.Contains(folded, "napisal") && (strings.HasPrefix(folded, "w dniu ") || strings.HasPrefix(folded, "dnia ") || strings.Contains(folded, "@") || strings.Contains(folded, "<")) ||
-		strings.HasPrefix(folded, "on ") && strings.HasSuffix(folded, " wrote:")
 }
 
 // countWords counts words up to a limit.

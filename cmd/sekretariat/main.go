@@ -27,7 +27,7 @@ type command struct {
 var commands = []command{
 	{"serve", "--config FILE", "run everything, or the roles of the configuration, until SIGTERM", serveAll},
 	{"ingest", "--config FILE", "run only the channels (mailboxes, skrytki, boxes)", serveRole("ingest")},
-	{"route", "--config FILE", "run only sorting, register, reading, routing, journal", serveRole("route")},
+	{"route", "--config FILE | --explain FILE …", "run only sorting, register, reading, routing, journal; with --explain: decide on files and say why", routeFile},
 	{"desk", "--config FILE", "run only the API and the read model", serveRole("desk")},
 	{"init", "--config FILE | --dir DIR", "write the secrets that an installation needs", initSecrets},
 	{"check-config", "FILE …", "check configuration files and say what is not known yet", checkConfig},
@@ -42,6 +42,8 @@ var commands = []command{
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
 	{"user add|password|disable|enable|list", "LOGIN --name N --role R [--department X,…]", "accounts of the page; the password comes from the terminal or standard input", userCommand},
 	{"inspect", "FILE … [--json] [--trust FILE] [--password-file FILE] [--virus-scan SOCKET] | --letter ID", "show what is read in a mail, letter or scan, without registering it; or what hangs together with a letter", inspect},
+	{"eval", "FILE.jsonl … [--errors] [--json]", "measure the router on labelled letters", evalCommand},
+	{"train", "--letters DIR --out FILE", "make the router's model from labelled letters, with cross-validation", trainCommand},
 	{"verify", "[--deep] [--json]", "check every promise against ledger and objects", verifyCommand},
 	{"rebuild", "", "rebuild index and lost streams from objects and journal", rebuildCommand},
 	{"register export", "--format csv|jsonl", "write the register", exportCommand},

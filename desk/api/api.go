@@ -246,6 +246,9 @@ type Letter struct {
 	Signatures []sekretariat.Signature `json:"signatures,omitempty"`
 	// Effects is what the way of sending counts for, by kind of matter.
 	Effects []Effect `json:"effects,omitempty"`
+	// Advice is what the router said about the letter: explanation, contacts,
+	// warnings, drafts.
+	Advice *sekretariat.Advice `json:"advice,omitempty"`
 	// Failures are steps of the letter that failed for good.
 	Failures []sekretariat.FailedData `json:"failures,omitempty"`
 
@@ -287,6 +290,17 @@ func (a *api) letter(ctx context.Context, c call) error {
 	}
 	if err := a.around(ctx, c, l, &out); err != nil {
 		return err
+	}
+	if l.Advice != nil {
+		advice, err := pipeline.LoadAdvice(ctx, c.c.Vault, c.centre, c.id.Submission(), *l.Advice)
+		switch {
+		case lost(err):
+			a.Logger.Error().Err(err).Str("action", "letter").Msg("a letter is shown without the router's advice; run: sekretariat verify --deep")
+		case err != nil:
+			return err
+		default:
+			out.Advice = &advice
+		}
 	}
 	answer(c.w, http.StatusOK, out)
 	return nil

@@ -202,6 +202,8 @@ func (b *Outbox) betrays(l *sekretariat.Letter) string {
 	switch {
 	case l.Closed:
 		return SuppressedClosed
+	case d.Silent: // a wish of the writer ("nie pisać"), or the router found that an answer could betray
+		return SuppressedCare
 	case d.Urgency == sekretariat.Danger || b.o.Pipeline.Sensitive(d):
 		return SuppressedCare
 	case slices.Contains(b.cfg.NotLabels, d.Label) && d.Label != "":

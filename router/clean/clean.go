@@ -15,7 +15,10 @@ import (
 type Parts struct {
 	Own    string // the writer's newest words
 	Quoted string // older mails below or between them, forwarded headers
-	Footer string // signatures below "--", disclaimers, clauses, lists of departments
+	// Nearest is the beginning of Quoted: the first of the older mails, which the
+	// writer points at when he says nothing himself.
+	Nearest string
+	Footer  string // signatures below "--", disclaimers, clauses, lists of departments
 }
 
 // what a line is.
@@ -36,14 +39,23 @@ func Split(text string) Parts {
 	lines := splitLines(text)
 	kinds := make([]what, len(lines))
 	rest := own // what the rest of the text is, once a mark was met
+	mails := 0  // older mails begun
+	said := false
+	second := len(lines) // where the second older mail begins
 	for i := 0; i < len(lines); i++ {
 		l := lines[i].folded
+		mark := header(lines, i) || threadMark(l) || attribution(l)
 		switch {
-		case rest == quoted || strings.HasPrefix(l, ">"):
+		case mark || rest == quoted || strings.HasPrefix(l, ">"):
 			kinds[i] = quoted
-		case header(lines, i) || threadMark(l) || attribution(l):
-			kinds[i] = quoted
-			if !quoteFollows(lines, i+1) {
+			if mails == 0 || mark && said {
+				if mails++; mails == 2 {
+					second = i
+				}
+				said = false
+			}
+			said = said || !mark && l != ""
+			if mark && rest == own && !quoteFollows(lines, i+1) {
 				rest = quoted
 			}
 		case rest == footer:
@@ -56,7 +68,9 @@ func Split(text string) Parts {
 			kinds[i], rest = footer, footer
 		}
 	}
-	return join(lines, kinds)
+	p := join(lines, kinds)
+	p.Nearest = join(lines[:second], kinds[:second]).Quoted
+	return p
 }
 
 type line struct{ text, folded string }

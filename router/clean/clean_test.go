@@ -29,6 +29,19 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// The nearest older mail ends where the next one begins.
+func TestNearest(t *testing.T) {
+	first := "W dniu 3 maja 2024 Jan Nowak napisał(a):\n> Czy pani przyjdzie?\n"
+	second := "\n-----Original Message-----\nFrom: a@b.example\nSent: Monday\n\nStara treść\n"
+	p := Split("Jak niżej.\n" + first + second)
+	if p.Nearest != first || p.Quoted != first+second[1:] || p.Own != "Jak niżej.\n\n" {
+		t.Errorf("nearest %q, quoted %q, own %q", p.Nearest, p.Quoted, p.Own)
+	}
+	if p := Split("Jak niżej.\n" + first); p.Nearest != first {
+		t.Errorf("nearest %q", p.Nearest)
+	}
+}
+
 // Every line is in exactly one part, in order.
 func TestNothingIsLostOrDoubled(t *testing.T) {
 	lines := []string{"Proszę o pomoc", "> stare", "--", "Od: a", "Do: b", "W dniu 1 maja Jan napisał:", "", "Wysłano z telefonu", "Klauzula informacyjna", "-----Original Message-----"}
