@@ -2,7 +2,9 @@ package extract_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,5 +128,36 @@ func TestSampleAttachments(t *testing.T) {
 			t.Errorf("%s: %+v", c.file, p)
 		}
 		deliverAll(t, raw, r)
+	}
+}
+
+// What is wrapped (winmail.dat) is taken apart only in a child process, and
+// comes out of it as it was listed.
+func TestWrappedPartsComeFromAChild(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(testdata(t), "pl", "pl-attach-winmail-short.eml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := readMail(t, raw)
+	ask := extract.Parts{Reading: r}
+	for _, p := range r.Parts {
+		if !extract.Stream(&r, p) && p.SHA256 != "" {
+			ask.Want = append(ask.Want, p.Path)
+		}
+	}
+	if len(ask.Want) == 0 {
+		t.Fatalf("nothing is unwrapped: %+v", r.Parts)
+	}
+	got := 0
+	err = pool(t, "serve", extract.PoolOptions{}).Parts(t.Context(), bytes.NewReader(raw), ask, func(p sekretariat.Part, body io.Reader) error {
+		got++
+		b, err := io.ReadAll(body)
+		if err != nil || sekretariat.DigestOf(b) != p.SHA256 {
+			t.Errorf("part %s: %d octets, %v", p.Path, len(b), err)
+		}
+		return nil
+	})
+	if err != nil || got != len(ask.Want) {
+		t.Errorf("%d of %d parts, %v", got, len(ask.Want), err)
 	}
 }

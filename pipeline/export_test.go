@@ -28,3 +28,6 @@ func ShortLook(t *testing.T, d time.Duration) {
 	lookTime = d
 	t.Cleanup(func() { lookTime = before })
 }
+
+// HandleScan works on one event as the work group of the virus scanner would.
+func HandleScan(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.scan(ctx, s) }

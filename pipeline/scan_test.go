@@ -16,6 +16,7 @@ import (
 	"sekretariat/extract/archive/archivetest"
 	"sekretariat/extract/virus"
 	"sekretariat/extract/virus/virustest"
+	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/router"
 )
@@ -161,5 +162,38 @@ func TestSignatureAlarm(t *testing.T) {
 	}
 	if a := (pipeline.ScanStatus{Off: true, Known: true}).Alarms(now); len(a) != 0 {
 		t.Errorf("switched off: %q", a)
+	}
+}
+
+// A scan that is done again, after a crash before its acknowledgement or by two
+// workers at once, tells nothing twice.
+func TestScanIsToldOnce(t *testing.T) {
+	o := scanned(t, virustest.Start(t).Address)
+	o.run()
+	id := o.mail("a", "nocleg")
+	o.await(id, "the scan", wasScanned)
+	events, err := o.log.Subject(t.Context(), ledger.Letter, string(id.Submission()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		for _, again := range []bool{false, true} {
+			e.Redelivered = again
+			if err := pipeline.HandleScan(o.pipe, t.Context(), e); err != nil {
+				t.Errorf("%s again: %v", e.Event.Type, err)
+			}
+		}
+	}
+	if events, err = o.log.Subject(t.Context(), ledger.Letter, string(id.Submission())); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range events {
+		if e.Event.Type == sekretariat.EventScanned {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d verdicts on one letter", n)
 	}
 }
