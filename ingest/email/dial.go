@@ -70,8 +70,14 @@ func (c *Channel) secure(ctx context.Context, w *wire, host string) (net.Conn, e
 	if err := conn.HandshakeContext(ctx); err != nil {
 		code := codeConnect
 		var bad *tls.CertificateVerificationError
-		if errors.As(err, &bad) || errors.Is(err, errPin) {
+		switch {
+		case errors.Is(err, errPin):
 			code = codeCertificate
+		case errors.As(err, &bad):
+			code = codeCertificate
+			if len(bad.UnverifiedCertificates) > 0 { // whoever trusts it writes this into "pins"
+				err = fmt.Errorf("%w (SHA-256 %s)", err, digestOf(bad.UnverifiedCertificates[0]))
+			}
 		}
 		return nil, trouble(code, fmt.Errorf("TLS with %s: %w", m.Server, err))
 	}
@@ -88,11 +94,15 @@ func checkPins(pins []string, s tls.ConnectionState) error {
 	if len(pins) == 0 {
 		return nil
 	}
-	sum := sha256.Sum256(s.PeerCertificates[0].Raw)
-	if shown := hex.EncodeToString(sum[:]); !slices.Contains(pins, shown) {
+	if shown := digestOf(s.PeerCertificates[0]); !slices.Contains(pins, shown) {
 		return fmt.Errorf("%w: the server shows %s", errPin, shown)
 	}
 	return nil
+}
+
+func digestOf(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
 }
 
 // roots are the system's CAs and the one of the configuration, read at each

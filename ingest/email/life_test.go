@@ -26,7 +26,7 @@ import (
 func newTokens(t *testing.T, p *oauthtest.Provider) *oauth.Source {
 	t.Helper()
 	s, err := oauth.New(oauth.Options{
-		Config: configs.OAuth{Provider: "other", Flow: "refresh", ClientID: oauthtest.ClientID, TokenURL: p.URL + "/token", DeviceURL: p.URL + "/device"},
+		Config: configs.OAuth{Provider: "other", Flow: "refresh", ClientID: oauthtest.ClientID, TokenURL: p.URL + "/token", AuthURL: p.URL + "/auth"},
 		User:   p.User, File: filepath.Join(t.TempDir(), "token.json"), Logger: zerolog.Nop(),
 	})
 	if err != nil {
@@ -35,12 +35,14 @@ func newTokens(t *testing.T, p *oauthtest.Provider) *oauth.Source {
 	return s
 }
 
-// nobody types codes in.
-type nobody struct{}
+// person logs in at the provider and agrees.
+type person struct{ p *oauthtest.Provider }
 
-func (nobody) ShowCode(string, string) {}
+func (person) ShowCode(string, string) {}
 
-func (nobody) AskForAddress(context.Context, string) (string, error) { return "", nil }
+func (m person) AskForAddress(_ context.Context, open string) (string, error) {
+	return m.p.Browse(open)
+}
 
 // TestOAuth runs both mechanisms against a real server that asks the provider
 // about each token: a refusal of the provider is told and waits for a person, a
@@ -61,7 +63,7 @@ func TestOAuth(t *testing.T) {
 			if m := c.Health().Message; !strings.Contains(m, "poczta nie jest pobierana, sprawdzaj webmail") || !strings.Contains(m, "mailbox authorize") {
 				t.Errorf("message: %s", m)
 			}
-			if err := tokens.Authorize(t.Context(), nobody{}); err != nil {
+			if err := tokens.Authorize(t.Context(), person{p}); err != nil {
 				t.Fatal(err)
 			}
 			o.until("taken after the authorisation", func() bool { return o.shelf.count() == 5 && c.Health().OK })
@@ -91,7 +93,7 @@ func TestOAuth(t *testing.T) {
 			if asked() != n {
 				t.Errorf("a provider that refused is asked again and again")
 			}
-			if err := tokens.Authorize(t.Context(), nobody{}); err != nil {
+			if err := tokens.Authorize(t.Context(), person{p}); err != nil {
 				t.Fatal(err)
 			}
 			o.until("well again", func() bool { return c.Health().OK })
@@ -108,7 +110,7 @@ func TestProviderAwayIsNoRefusal(t *testing.T) {
 	o := newOffice(t, s.Addr)
 	o.mailbox.Auth = "xoauth2"
 	tokens := newTokens(t, p)
-	if err := tokens.Authorize(t.Context(), nobody{}); err != nil {
+	if err := tokens.Authorize(t.Context(), person{p}); err != nil {
 		t.Fatal(err)
 	}
 	access, err := tokens.Token(t.Context())
@@ -223,6 +225,7 @@ func TestJunkFolderIsRead(t *testing.T) {
 		"switched off": {Junk: "Niepotrzebne"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if opt.Prefix != "" {
 				opt.Junk = "Niepotrzebne"
 			}
@@ -307,6 +310,29 @@ func TestMissingJunkFolderHoldsNothingUp(t *testing.T) {
 	}
 	stop()
 	o.shelf.holds(t, want)
+}
+
+// TestUnreadableListOfFolders: go-imap falls over a folder's name; mail is taken
+// all the same, and the list is not asked for again and again.
+func TestUnreadableListOfFolders(t *testing.T) {
+	s := newScripted(t, "MOVE UIDPLUS SPECIAL-USE LIST-EXTENDED", 5)
+	lists := 0
+	s.bend = func(tag, command string) (string, bool) {
+		if !strings.HasPrefix(command, `LIST`) || !strings.Contains(command, "*") {
+			return "", false
+		}
+		lists++
+		return "* LIST (\\HasNoChildren) \"/\" \"&AbC\x01(\"\r\n* LIST oops\r\n" + tag + " OK done\r\n", true
+	}
+	o := newOffice(t, s.addr)
+	o.mailbox.Junk = "auto"
+	c, stop := o.run()
+	o.until("taken", func() bool { return o.shelf.count() == 5 && c.Health().Waiting == 0 })
+	stop()
+	o.shelf.holds(t, letters(1, 5))
+	if lists != 1 {
+		t.Errorf("the list was asked for %d times", lists)
+	}
 }
 
 // TestRenamedFolderIsNamed: somebody renames a folder in the webmail; the clerk
