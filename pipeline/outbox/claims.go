@@ -8,6 +8,10 @@ import (
 	"sekretariat"
 )
 
+// monthly is how many days' worth of acknowledgements one sender gets in a
+// month: a machine that takes a day for each of its answers is bounded, too.
+const monthly = 10
+
 // claims takes the letter's place under the limits: one acknowledgement for a
 // sender and thread, one for the same words of a sender in a month, a few a day
 // for a sender, some hundred a day for the centre. The claims are the ledger's
@@ -28,6 +32,7 @@ func (b *Outbox) claims(ctx context.Context, l *sekretariat.Letter, r *sekretari
 	}{
 		{fmt.Sprintf("thread.%s.%s", sender, b.thread(r)), 1, SuppressedThread},
 		{fmt.Sprintf("words.%s.%s.%s", day[:7], sender, b.o.Keys.Words(r.Subject+"\n"+r.Text)), 1, SuppressedSame},
+		{fmt.Sprintf("month.%s.%s", day[:7], sender), monthly * b.cfg.PerSender, SuppressedSender},
 		{fmt.Sprintf("sender.%s.%s", day, sender), b.cfg.PerSender, SuppressedSender},
 		{"day." + day, b.cfg.PerDay, SuppressedDay},
 	} {

@@ -171,9 +171,11 @@ func open(t *testing.T, adjust ...func(*configs.Centre)) *office {
 }
 
 // outbox makes another outbox of the centre, as another process would.
-func (o *office) outbox() *outbox.Outbox {
+func (o *office) outbox() *outbox.Outbox { return o.outboxOver(o.log) }
+
+func (o *office) outboxOver(log ledger.Log) *outbox.Outbox {
 	b, err := outbox.New(outbox.Options{
-		Centre: o.cfg, Pipeline: o.pipe, Log: o.log, Vault: o.house.Vault, Claims: o.house.Ledger, Keys: o.keys, Due: o.ix,
+		Centre: o.cfg, Pipeline: o.pipe, Log: log, Vault: o.house.Vault, Claims: o.house.Ledger, Keys: o.keys, Due: o.ix,
 		Alone: func(ctx context.Context, run func(context.Context) error) error { return run(ctx) },
 		Clock: o.clock, Logger: zerolog.Nop(), Poll: 10 * time.Millisecond,
 	})

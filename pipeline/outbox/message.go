@@ -55,7 +55,8 @@ func (b *Outbox) message(l *sekretariat.Letter, r *sekretariat.Reading) ([]byte,
 	if _, err := m.WriteTo(&out); err != nil {
 		return nil, fmt.Errorf("compose: %w", err)
 	}
-	return out.Bytes(), nil
+	// On one line, for the programs that look for it there.
+	return bytes.Replace(out.Bytes(), []byte("Message-ID:\r\n <sk1-"), []byte("Message-ID: <sk1-"), 1), nil
 }
 
 // sender is the address that an acknowledgement comes from: the configured one,

@@ -1,9 +1,12 @@
 package outbox_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,9 +110,10 @@ func TestOwnNotices(t *testing.T) {
 }
 
 // A duel with an automatic answerer that keeps none of the rules: at most one
-// acknowledgement, however long it lasts and whatever it changes.
+// acknowledgement, however long it lasts and whatever it changes. The thousand
+// rounds of TestDuelOfAThousandRounds are its judgement alone; these go through
+// the whole pipeline.
 func TestDuel(t *testing.T) {
-	const rounds = 1000
 	o := open(t, func(c *configs.Centre) { c.Acknowledgement.PerSender = 3 })
 	o.run(o.outbox())
 	first := o.mail("odpowiadacz@poczta.example", "Zasiłek", "Proszę o zasiłek.", "Message-ID: <pierwszy@poczta.example>\r\n")
@@ -379,5 +383,68 @@ func TestPlanningTwiceIsOnce(t *testing.T) {
 	}
 	if now, err := o.log.State(t.Context(), ledger.Letter); err != nil || now.Last != st.Last {
 		t.Errorf("LETTER grew from %d to %d, %v", st.Last, now.Last, err)
+	}
+}
+
+// broken is a ledger that dies right before it stores an event of some type.
+type broken struct {
+	ledger.Log
+	at sekretariat.EventType
+	n  atomic.Int64 // times
+}
+
+// dying is an outbox that dies so often right before it stores such an event.
+func (o *office) dying(at sekretariat.EventType, times int64) *outbox.Outbox {
+	b := &broken{Log: o.log, at: at}
+	b.n.Store(times)
+	return o.outboxOver(b)
+}
+
+var errPowerCut = errors.New("power cut")
+
+func (b *broken) Append(ctx context.Context, s ledger.StreamName, r ledger.Record) (uint64, error) {
+	if r.Event.Type == b.at && b.n.Add(-1) >= 0 {
+		return 0, errPowerCut
+	}
+	return b.Log.Append(ctx, s, r)
+}
+
+// A power cut between the limits, the sealed message and the intent: the repeat
+// finds its own limits and its own message, and one is sent.
+func TestPowerCutWhilePlanning(t *testing.T) {
+	o := open(t)
+	o.run(o.dying(sekretariat.EventAckPlanned, 3))
+	id := o.mail("jan@poczta.example", "Zasiłek", "Proszę o zasiłek.")
+	l := o.acked(id, sekretariat.AckSent)
+	if got := o.relay.messages(); len(got) != 1 || l.Ack.Attempt != 1 {
+		t.Errorf("%d messages at attempt %d after three power cuts", len(got), l.Ack.Attempt)
+	}
+}
+
+// A power cut right before "sending" is written: nothing was sent, and it is
+// sent once.
+func TestPowerCutBeforeSending(t *testing.T) {
+	o := open(t)
+	o.run(o.dying(sekretariat.EventAckSending, 2))
+	o.acked(o.mail("jan@poczta.example", "Zasiłek", "Proszę o zasiłek."), sekretariat.AckSent)
+	if got := o.relay.messages(); len(got) != 1 {
+		t.Errorf("%d messages", len(got))
+	}
+}
+
+// A power cut right before "sent" is written: it was sent, and is not again.
+func TestPowerCutBeforeTheNote(t *testing.T) {
+	o := open(t)
+	o.run(o.dying(sekretariat.EventAckSent, 1<<30))
+	id := o.mail("jan@poczta.example", "Zasiłek", "Proszę o zasiłek.")
+	o.await(id, "the attempt", func(l *sekretariat.Letter) bool { return l.Ack != nil && l.Ack.State == sekretariat.AckSending })
+	for deadline := time.Now().Add(10 * time.Second); len(o.relay.messages()) == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	o.later.Store(int64(time.Hour))
+	if l := o.acked(id, sekretariat.AckFailed); l.Ack.Code != "unknown" {
+		t.Errorf("code %q, want unknown", l.Ack.Code)
+	}
+	if got := o.relay.messages(); len(got) != 1 {
+		t.Errorf("%d messages", len(got))
 	}
 }

@@ -47,7 +47,7 @@ var polishCodes = map[string]string{
 	SuppressedForged: "nadawca prawdopodobnie podrobiony", SuppressedUnread: "nie wszystko w piśmie udało się odczytać",
 	SuppressedCare: "odpowiedź mogłaby zaszkodzić piszącemu", SuppressedClosed: "korespondencja zastrzeżona", SuppressedTooLate: "minęło za dużo czasu",
 	SuppressedBad: "poczta nie dociera pod ten adres", SuppressedThread: "w tej korespondencji potwierdzenie już było",
-	SuppressedSame: "takie samo pismo było już potwierdzone", SuppressedSender: "ten nadawca dostał dziś potwierdzenie",
+	SuppressedSame: "takie samo pismo było już potwierdzone", SuppressedSender: "ten nadawca dostał już dość potwierdzeń",
 	SuppressedDay: "wyczerpany dzienny limit potwierdzeń", SuppressedOff: "potwierdzenia wyłączono", SuppressedCancelled: "wpis anulowano",
 	codeUnknown: "nie wiadomo, czy potwierdzenie wyszło; nie zostanie wysłane ponownie", codeGaveUp: "serwer pocztowy nie przyjął potwierdzenia przez kilka dni",
 	codeUnreachable: "serwer pocztowy był niedostępny przez kilka dni",

@@ -206,6 +206,9 @@ func TestNoHeaderIsInjected(t *testing.T) {
 		if to := m.Header.Get("To"); to != "<jan@poczta.example>" {
 			rt.Fatalf("to %q", to)
 		}
+		if !strings.Contains(string(raw), "\r\nMessage-ID: <sk1-") {
+			rt.Fatalf("the Message-ID is not on one line:\n%s", raw)
+		}
 		for line := range strings.SplitSeq(string(raw), "\r\n") {
 			if strings.ContainsAny(line, "\r\n") || len(line) > 998 {
 				rt.Fatalf("a line of %d octets, or with a bare line end: %q", len(line), line)

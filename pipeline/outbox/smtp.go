@@ -150,10 +150,11 @@ func transmit(s *smtp.Client, to string, message []byte) outcome {
 	return outcome{code: codeUnknown, unknown: true}
 }
 
-var enhanced = regexp.MustCompile(`^([245])\.(\d{1,3})\.(\d{1,3})\b`)
+// noAddress is the status of an address that is none (RFC 3463 §3.2). A bare 550
+// may as well mean that the relay does not know us.
+var noAddress = regexp.MustCompile(`^5\.1\.\d{1,3}\b`)
 
-// refused reads an answer: 4xx means later, 5xx never (RFC 5321 §4.2.1). At
-// the recipient it may mean that there is no such address (RFC 3463 §3.2).
+// refused reads an answer: 4xx means later, 5xx never (RFC 5321 §4.2.1).
 func refused(err error, recipient bool) outcome {
 	var answer *textproto.Error
 	if !errors.As(err, &answer) {
@@ -161,8 +162,7 @@ func refused(err error, recipient bool) outcome {
 	}
 	o := outcome{code: "smtp-" + strconv.Itoa(answer.Code), again: answer.Code < 500}
 	if recipient && !o.again {
-		m := enhanced.FindStringSubmatch(answer.Msg)
-		o.bad = m != nil && m[2] == "1" || m == nil && (answer.Code == 550 || answer.Code == 551 || answer.Code == 553)
+		o.bad = noAddress.MatchString(answer.Msg)
 	}
 	return o
 }

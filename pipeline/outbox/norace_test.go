@@ -1,0 +1,6 @@
+//go:build !race
+
+package outbox_test
+
+// rounds of the duel through the whole pipeline.
+const rounds = 1000
