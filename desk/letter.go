@@ -25,6 +25,7 @@ type letterData struct {
 	Printed  string
 	Where    string
 	Why      string
+	Advice   *sekretariat.Advice // what the router says; nil = nothing
 	Waits    string
 	Sender   string
 	Reading  *sekretariat.Reading // nil: not read yet, or not to be opened
@@ -98,6 +99,9 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 	if v.who.Register || data.Mine {
 		data.Keys = d.keys(v.c.Config, l)
 	}
+	if err := d.addAdvice(ctx, v, l, &data); err != nil {
+		return err
+	}
 	if err := d.addReading(ctx, v, l, &data); err != nil {
 		return err
 	}
@@ -141,6 +145,26 @@ func (d *Desk) addReading(ctx context.Context, v visit, l *sekretariat.Letter, d
 		if w := findingWord(f); w != "" && !slices.Contains(data.Findings, w) {
 			data.Findings = append(data.Findings, w)
 		}
+	}
+	return nil
+}
+
+// addAdvice shows what the router says about the letter. An advice that cannot
+// be opened is missing; the letter is shown all the same.
+func (d *Desk) addAdvice(ctx context.Context, v visit, l *sekretariat.Letter, data *letterData) error {
+	if l.Advice == nil {
+		return nil
+	}
+	a, err := pipeline.LoadAdvice(ctx, v.c.Vault, v.c.Config.ID, l.ID.Submission(), *l.Advice)
+	switch {
+	case errors.Is(err, storage.ErrShredded), errors.Is(err, storage.ErrDamaged), errors.Is(err, storage.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	data.Advice = &a
+	if l.Revision == 1 { // the decision that it explains is in force
+		data.Why = a.Explanation
 	}
 	return nil
 }

@@ -236,6 +236,36 @@ func TestUnsureGoesToSekretariatWithReason(t *testing.T) {
 	o.awaitQueue("sekretariat", "queued.v1 "+string(id)+" 1")
 }
 
+// What the router says about a letter is sealed beside it; the event of the
+// decision has no word of the letter.
+func TestAdviceIsSealed(t *testing.T) {
+	o := open(t, nil)
+	o.run()
+	id := o.mail("a", "szukam noclegu, Wandzelina Pszczolkowska, tel. 601 774 320")
+	l := o.await(id, "a decision", routed)
+	if l.Advice == nil {
+		t.Fatal("no advice")
+	}
+	a, err := pipeline.LoadAdvice(t.Context(), o.house.Vault, o.cfg.ID, id.Submission(), *l.Advice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Contacts.Phone != "601774320" || a.Explanation == "" || a.Decision.Department != l.Department {
+		t.Errorf("%+v", a)
+	}
+	events, err := o.log.Subject(t.Context(), ledger.Letter, string(id.Submission()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		for _, secret := range []string{"Wandzelina", "Pszczolkowska", "601774320", "601 774 320"} {
+			if strings.Contains(string(e.Event.Data), secret) {
+				t.Errorf("event %s tells %q", e.Event.Type, secret)
+			}
+		}
+	}
+}
+
 // A number is printed as the centre has configured it (rule P1).
 func TestNumberIsPrintedAsConfigured(t *testing.T) {
 	o := open(t, nil)

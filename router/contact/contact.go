@@ -61,6 +61,9 @@ const around = 48 // octets of context on each side
 
 // numbers lists the telephone numbers of a text.
 func numbers(text string) []number {
+	if digits(text)+strings.Count(text, "O")+strings.Count(text, "l") < 9 {
+		return nil // the cheap look first
+	}
 	var out []number
 	for _, m := range foreignNumber.FindAllStringIndex(text, 20) {
 		out = append(out, number{"+" + strings.TrimPrefix(onlyDigits(text[m[0]:m[1]]), "00"), before(text, m[0]), after(text, m[1])})
@@ -181,6 +184,9 @@ func (c *found) email(own string, l Letter) {
 		header = strings.ToLower(l.ReplyTo[0].Email)
 	}
 	c.Email = header
+	if !strings.Contains(own, "@") {
+		return
+	}
 	for _, m := range mailAddress.FindAllStringIndex(own, 20) {
 		found := strings.ToLower(strings.Trim(own[m[0]:m[1]], "."))
 		b := before(own, m[0])
@@ -199,6 +205,9 @@ var (
 
 // address finds a street with a number and a postcode with a town, as written.
 func address(own string) string {
+	if digits(own) == 0 {
+		return ""
+	}
 	var out []string
 	if m := street.FindString(own); m != "" {
 		out = append(out, oneLine(m))
@@ -216,6 +225,9 @@ var peselNumber = regexp.MustCompile(`(?:^|[^\d])(\d{11})(?:[^\d]|$)`)
 // pesel finds a PESEL and masks all but its last four digits. Eleven digits
 // after "PESEL", or with a right date of birth in front.
 func pesel(own string) string {
+	if digits(own) < 11 {
+		return ""
+	}
 	for _, m := range peselNumber.FindAllStringSubmatchIndex(own, 10) {
 		d := own[m[2]:m[3]]
 		month := (int(d[2]-'0')*10 + int(d[3]-'0')) % 20
@@ -276,7 +288,14 @@ func onlyDigits(s string) string {
 	}, s)
 }
 
-func digits(s string) int { return len(onlyDigits(s)) }
+func digits(s string) (n int) {
+	for i := 0; i < len(s); i++ {
+		if '0' <= s[i] && s[i] <= '9' {
+			n++
+		}
+	}
+	return n
+}
 
 func containsAny(s string, list []string) bool {
 	for _, w := range list {
