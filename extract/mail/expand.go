@@ -291,8 +291,12 @@ func (x *expander) message(i int) error {
 		return err
 	}
 	s.close()
-	if p := &x.r.out.Parts[i]; p.Fate == "listed" {
+	p := &x.r.out.Parts[i]
+	if p.Fate == "listed" {
 		p.Fate = "opened"
+	}
+	if p.Declared == "multipart/signed" {
+		p.Attachment = false // it is the mail itself
 	}
 	return nil
 }

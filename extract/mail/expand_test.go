@@ -320,3 +320,32 @@ func FuzzOutlook(f *testing.F) {
 		}
 	})
 }
+
+// TestSignedInOutlook: Outlook keeps a signed mail as one attachment that is
+// the whole MIME entity (IPM.Note.SMIME.MultipartSigned) or the opaque object.
+func TestSignedInOutlook(t *testing.T) {
+	beside, around := smime(t, signedEntity, "-sign", "-binary"), smime(t, signedEntity, "-sign", "-nodetach", "-binary", "-outform", "DER")
+	for name, c := range map[string]struct {
+		class, typ string
+		data       []byte
+	}{
+		"beside": {"IPM.Note.SMIME.MultipartSigned", "multipart/signed", beside},
+		"around": {"IPM.Note.SMIME", "application/pkcs7-mime", around},
+	} {
+		body := octets(msgtest.Bytes(&msgtest.Message{
+			Props:       msgtest.Props{mapi.MessageClass: c.class, mapi.Subject: "Podpisane", mapi.SenderSMTP: "zaneta@poczta.example"},
+			Attachments: []msgtest.Attachment{{Props: msgtest.Props{mapi.AttachLongName: "smime.p7m", mapi.AttachMIME: c.typ}, Data: c.data}},
+		}))
+		r, err := ReadOutlook(context.Background(), body, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkWrapped(t, body, r)
+		if r.Text != "Podpisana treść." || len(r.Signatures) != 1 || r.Signatures[0].Verdict != sekretariat.VerdictIntact || r.Subject != "Podpisane" {
+			t.Errorf("%s: text %q, %+v, %v", name, r.Text, r.Signatures, r.Findings)
+		}
+		if p := part(t, r, "1"); p.Fate != "opened" || p.Attachment {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
