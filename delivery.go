@@ -34,6 +34,7 @@ const (
 	DoorHTTP      Door = "http"
 	DoorPost      Door = "post"  // paper, handed in or by post, typed in by a clerk
 	DoorPhone     Door = "phone" // a note of a telephone call
+	DoorForm      Door = "form"  // a person at the desk, typed in by a clerk
 )
 
 // Basis says what the day of receipt (data wpływu) rests on.

@@ -20,6 +20,7 @@ import (
 	"sekretariat/desk/api"
 	"sekretariat/desk/audit"
 	"sekretariat/desk/people"
+	"sekretariat/ingest"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/register/index"
@@ -47,8 +48,10 @@ type Options struct {
 	// Health tells how the channels of a centre are doing, in whatever process
 	// they run.
 	Health func(context.Context, sekretariat.CentreID) (api.Health, error)
-	Clock  sekretariat.Clock
-	Logger zerolog.Logger
+	// Receiver takes in what is typed on the page.
+	Receiver ingest.Receiver
+	Clock    sekretariat.Clock
+	Logger   zerolog.Logger
 	// Hold is how long a decision waits for "cofnij" before it takes effect
 	// (rule P19); default 10 s.
 	Hold time.Duration
@@ -107,6 +110,8 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /pismo/{letter}/rejestruj", d.with("released", d.release))
 	mux.HandleFunc("POST /pismo/{letter}/nie-podlega", d.with("parked", d.park))
 	mux.HandleFunc("POST /pismo/{letter}/nie-pismo", d.with("junk-confirmed", d.confirmJunk))
+	mux.HandleFunc("GET /nowe/{way}", d.with("", d.noteForm))
+	mux.HandleFunc("POST /nowe/{way}", d.with("note", d.noteSend))
 	mux.HandleFunc("GET /rejestr", d.with("register", d.register))
 	mux.HandleFunc("GET /rejestr.csv", d.with("export", d.export))
 	mux.HandleFunc("GET /szukaj", d.with("search", d.search))

@@ -229,8 +229,8 @@ func (d *Desk) notes(ctx context.Context, v visit, l *sekretariat.Letter, names 
 }
 
 // departmentKeys choose departments, in their order in the profile. Letters
-// that the browser or the page itself uses are left out.
-const departmentKeys = "123456789abcdefghilmnopqrstuvwxyz"
+// that the page itself uses (j, k, n, p, x, z) are left out.
+const departmentKeys = "123456789abcdefghilmoqrstuvwy"
 
 func (d *Desk) keys(c *configs.Centre, l *sekretariat.Letter) []keyView {
 	var out []keyView

@@ -97,6 +97,9 @@ func (d *Desk) frame(v *visit, title string, data any) frame {
 			f.Menu = append(f.Menu, menuItem{Path: "/dzial/" + string(dep), Name: departmentName(v.c.Config, dep)})
 		}
 	}
+	if mayWrite(*v) {
+		f.Menu = append(f.Menu, menuItem{Path: "/nowe/telefon", Name: "Wpisz"})
+	}
 	if v.who.Register || v.who.Admin {
 		f.Menu = append(f.Menu, menuItem{Path: "/rejestr", Name: "Rejestr"})
 	}

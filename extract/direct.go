@@ -14,6 +14,7 @@ import (
 	"sekretariat/extract/epuapdoc"
 	"sekretariat/extract/html"
 	"sekretariat/extract/mail"
+	"sekretariat/extract/note"
 	"sekretariat/extract/polish"
 	"sekretariat/extract/sniff"
 	"sekretariat/extract/trust"
@@ -88,6 +89,8 @@ func (d Direct) read(ctx context.Context, in Input, typ string) (sekretariat.Rea
 			return r, err
 		}
 		return d.attachments(ctx, in, r)
+	case in.Kind == sekretariat.KindManual:
+		return note.Read(in.Body)
 	case typ == edoreczenia.MediaType:
 		r, err := edoreczenia.Read(ctx, in.Body, edoreczenia.Options{Source: in.Source, Trust: d.Trust, At: in.At})
 		if err != nil {

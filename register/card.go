@@ -77,6 +77,16 @@ var deliveries = map[sekretariat.Kind]string{
 	sekretariat.KindBox:       "skrzynka podawcza",
 }
 
+// byHand are the words for what a clerk wrote down, by the way it came.
+var byHand = map[string]string{"phone": "telefonicznie", "person": "osobiście", "post": "przesyłka pocztowa"}
+
+func deliveryOf(m sekretariat.Manifest) string {
+	if m.Kind == sekretariat.KindManual {
+		return byHand[m.Source["way"]]
+	}
+	return deliveries[m.Kind]
+}
+
 // Limits of what the machine takes over into a card; a person may write more.
 const (
 	maxTitle   = 250 // characters
@@ -94,7 +104,7 @@ func MachineCard(m sekretariat.Manifest, e sekretariat.Entry, r sekretariat.Read
 		Senders: senders(r), Dated: r.Written,
 		Arrived: sekretariat.Day(e.Arrived.At), Registered: e.Registered, Identifier: e.Identifier,
 		Title: short(r.Subject, maxTitle), Access: AccessClosed, Type: "Text",
-		Delivery: deliveries[m.Kind], Reference: r.Reference,
+		Delivery: deliveryOf(m), Reference: r.Reference,
 	}
 	if m.Sent != nil {
 		c.Posted = sekretariat.Day(*m.Sent)

@@ -28,7 +28,9 @@ func (s *service) deskHandler(ctx context.Context, g *errgroup.Group) (http.Hand
 			People: people.NewBook(c.cfg.ID, s.vault, sekretariat.SystemClock),
 		})
 	}
-	page, err := desk.New(desk.Options{Centres: centres, Health: s.channelStates, Clock: sekretariat.SystemClock, Logger: s.log.With().Str("room", "desk").Logger()})
+	page, err := desk.New(desk.Options{
+		Centres: centres, Health: s.channelStates, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: s.log.With().Str("room", "desk").Logger(),
+	})
 	if err != nil {
 		return nil, err
 	}

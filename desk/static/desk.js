@@ -22,6 +22,7 @@
       chosen.click();
     } else if (e.key === "j") move(1);
     else if (e.key === "k") move(-1);
+    else if (e.key === "n") location.assign("/nowe/telefon");
     else if (e.key === "z") document.querySelector(".cofnij button")?.click();
     else if (e.key === "/") {
       e.preventDefault();

@@ -305,6 +305,7 @@ func TestWithoutJavaScript(t *testing.T) {
 		t.Errorf("search by number: %d\n%s", status, body)
 	}
 	o.parked(t, clerk, other)
+	o.noted(t, clerk, admin)
 	world.WaitUntil(t, time.Minute, "the letter to be found by its words", func() bool {
 		_, body := clerk.get(t, "/szukaj?q="+url.QueryEscape("dokumentami próbnego"))
 		return strings.Contains(body, "Dokumenty")
@@ -351,6 +352,41 @@ func (o office) parked(t *testing.T, clerk, other client) {
 		t.Errorf("to jest pismo: %d\n%s", status, body)
 	}
 	world.WaitUntil(t, time.Minute, "it to get a number", func() bool { return len(o.Export(t)) == before+1 })
+}
+
+// noted writes a telephone note, sends the form twice, and sends it once more
+// with other words.
+func (o office) noted(t *testing.T, clerk, admin client) {
+	t.Helper()
+	if status, _ := admin.get(t, "/nowe/telefon"); status != http.StatusNotFound {
+		t.Errorf("the administrator gets a form: %d", status)
+	}
+	_, body := clerk.get(t, "/nowe/telefon")
+	_, rest, _ := strings.Cut(body, `name="formularz" value="`)
+	form, _, _ := strings.Cut(rest, `"`)
+	v := url.Values{"formularz": {form}, "kto": {"Zofia Dzwoniąca"}, "telefon": {"600 700 800"}, "temat": {"Pyta o termin"}, "dzien": {time.Now().Add(48 * time.Hour).Format(time.DateOnly)}}
+	if status, body := clerk.post(t, "/nowe/telefon", v); status != http.StatusUnprocessableEntity || !strings.Contains(body, "Zofia Dzwoniąca") {
+		t.Errorf("a day of receipt in the future: %d, or what was typed is lost:\n%s", status, body)
+	}
+	before := len(o.Export(t))
+	v.Set("dzien", time.Now().Add(-72*time.Hour).Format(time.DateOnly))
+	for range 2 {
+		if status, body := clerk.post(t, "/nowe/telefon", v); status != http.StatusOK || !strings.Contains(body, "Pyta o termin") && !strings.Contains(body, "Zapisano") {
+			t.Errorf("a telephone note: %d\n%s", status, body)
+		}
+	}
+	world.WaitUntil(t, time.Minute, "the note to get a number", func() bool { return len(o.Export(t)) > before })
+	v.Set("temat", "Coś innego")
+	if status, body := clerk.post(t, "/nowe/telefon", v); status != http.StatusUnprocessableEntity || !strings.Contains(body, "był już wysłany") {
+		t.Errorf("the same form with other words: %d\n%s", status, body)
+	}
+	if got := len(o.Export(t)); got != before+1 {
+		t.Errorf("a form that was sent three times made %d letters", got-before)
+	}
+	world.WaitUntil(t, time.Minute, "the note to be found by its number of telephone", func() bool {
+		_, body := clerk.get(t, "/szukaj?q=600700800")
+		return strings.Contains(body, "Pyta o termin") && strings.Contains(body, "wpisane ręcznie")
+	})
 }
 
 // TestSessions proves the edges of signing in.
