@@ -67,3 +67,11 @@ func (s *Server) Close() error {
 	<-s.done
 	return err
 }
+
+// Base tells the platform the address at which it is reached when it is not
+// started by itself but serves behind another handler.
+func (p *Platform) Base(url string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.base = url
+}
