@@ -317,19 +317,20 @@ func TestMissingJunkFolderHoldsNothingUp(t *testing.T) {
 func TestUnreadableListOfFolders(t *testing.T) {
 	s := newScripted(t, "MOVE UIDPLUS SPECIAL-USE LIST-EXTENDED", 5)
 	lists := 0
-	s.bend = func(tag, command string) (string, bool) {
+	s.bendWith(func(tag, command string) (string, bool) {
 		if !strings.HasPrefix(command, `LIST`) || !strings.Contains(command, "*") {
 			return "", false
 		}
 		lists++
 		return "* LIST (\\HasNoChildren) \"/\" \"&AbC\x01(\"\r\n* LIST oops\r\n" + tag + " OK done\r\n", true
-	}
+	})
 	o := newOffice(t, s.addr)
 	o.mailbox.Junk = "auto"
 	c, stop := o.run()
 	o.until("taken", func() bool { return o.shelf.count() == 5 && c.Health().Waiting == 0 })
 	stop()
 	o.shelf.holds(t, letters(1, 5))
+	s.stop() // the server asks no more
 	if lists != 1 {
 		t.Errorf("the list was asked for %d times", lists)
 	}
