@@ -95,7 +95,7 @@ func (x *expander) part(i int) error {
 	switch {
 	case p.Type == typeTNEF:
 		open = x.tnef
-	case p.Type == TypeOutlook || p.Type == "application/x-ole-storage":
+	case p.Type == TypeOutlook || p.Type == "application/x-ole-storage" && p.Size <= maxSpool:
 		open = x.outlook
 	case p.Type == typeCMS || p.Declared == typeCMS || p.Declared == "application/x-pkcs7-mime":
 		open = x.cms
@@ -105,7 +105,8 @@ func (x *expander) part(i int) error {
 		return nil
 	}
 	cost := x.cost(&p)
-	if strings.Count(p.Encoding, "@") >= maxUnwraps || cost > x.left || x.r.levels[i] >= maxMessages {
+	large := p.Type == TypeOutlook && p.Size > maxSpool // OpenPart could not open its parts
+	if large || strings.Count(p.Encoding, "@") >= maxUnwraps || cost > x.left || x.r.levels[i] >= maxMessages {
 		x.r.find(FindingUnwrapLimit, p.Path, "")
 		return nil
 	}
