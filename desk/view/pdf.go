@@ -30,7 +30,8 @@ func PDF(w io.Writer, l Letter) error {
 	p.SetTitle(l.title(), true)
 	p.SetLang("pl")
 	p.SetCreator("sekretariat", true)
-	p.SetCreationDate(l.Arrived) // the same letter gives the same file
+	p.SetCatalogSort(true) // the same letter gives the same file
+	p.SetCreationDate(l.Arrived)
 	p.SetModificationDate(l.Arrived)
 	p.SetFooterFunc(func() {
 		p.SetY(-margin + 6)
