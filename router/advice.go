@@ -3,8 +3,10 @@ package router
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"sekretariat"
+	"sekretariat/extract/polish"
 	"sekretariat/router/contact"
 	"sekretariat/router/terms"
 )
@@ -20,9 +22,19 @@ func (r *Router) explainLetter(d sekretariat.Decision, l *found) string {
 	}
 	quoted := make([]string, len(l.guess.Words))
 	for i, w := range l.guess.Words {
-		quoted[i] = "„" + w + "”"
+		quoted[i] = "„" + asWritten(w, l.content.subjectText+"\n"+l.content.text) + "”"
 	}
 	return text + " Najwięcej ważyły słowa: " + strings.Join(quoted, ", ") + "."
+}
+
+// asWritten finds a folded word in a text and returns it as it stands there.
+func asWritten(folded, text string) string {
+	for w := range strings.FieldsFuncSeq(text, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }) {
+		if polish.Fold(w) == folded {
+			return strings.ToLower(w)
+		}
+	}
+	return folded
 }
 
 // explainUrgency says why a letter is urgent, with the line that says so.

@@ -40,7 +40,7 @@ func (r *Router) defects(l *found, d sekretariat.Decision) []string {
 	if paper && illegible(l) {
 		return []string{DefectIllegible}
 	}
-	applies := l.kind == "wniosek" || l.kind == "odwolanie"
+	applies := l.chanceOf("wniosek")+l.chanceOf("odwolanie") >= 0.5
 	// What goes to the sekretariat itself (public information, one's own data,
 	// other bodies' matters) is no application in the sense of art. 63 KPA, and
 	// who reports danger is not asked for a signature.
@@ -158,6 +158,16 @@ var villageAddress = regexp.MustCompile(`(?:^|\n|, ?|zam\.? )(?:\d{1,2} )?\p{Lu}
 // hasAddress tells whether a letter names where its writer lives.
 func hasAddress(l *found) bool {
 	return l.contacts.Address != "" || l.facts.Reading.Sender.Address != nil || villageAddress.MatchString(l.content.text)
+}
+
+// chanceOf is how likely a letter is of a kind.
+func (l *found) chanceOf(kind string) float64 {
+	for _, k := range l.guess.Kinds {
+		if k.Name == kind {
+			return k.Chance
+		}
+	}
+	return 0
 }
 
 // firstLabel is what the letter is most likely about, decided or not.

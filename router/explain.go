@@ -93,7 +93,7 @@ func (r *Router) why(d sekretariat.Decision) string {
 	}
 	out := fmt.Sprintf("reguła „%s”: %s", d.Rule, text)
 	if d.Rule == ruleModel {
-		out = fmt.Sprintf("%s (pewność %.0f %%, przewaga %.0f p.p.)", text, 100*d.Confidence, 100*d.Margin)
+		out = fmt.Sprintf("%s (pewność %.0f %%, przewaga %.0f p.p.)", text, min(99, 100*d.Confidence), min(99, 100*d.Margin))
 	}
 	for _, field := range fieldOrder {
 		var terms []string
