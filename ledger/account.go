@@ -290,7 +290,7 @@ func (l *Ledger) IssueDepartment(ctx context.Context, c sekretariat.CentreID, d 
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := l.kvPut(ctx, bucketClaims, credentialKey(pub), value, 0); err != nil {
+	if _, err := l.claim(ctx, credentialKey(pub), value); err != nil {
 		return nil, "", fmt.Errorf("recording credentials for %s: %w", d, err)
 	}
 	return creds, pub, nil

@@ -122,12 +122,11 @@ func (l *Ledger) Claim(ctx context.Context, name string, value []byte) ([]byte, 
 
 func (l *Ledger) claim(ctx context.Context, key string, value []byte) ([]byte, error) {
 	_, err := l.kvPut(ctx, bucketClaims, key, value, 0)
-	if err == nil {
-		return value, nil
+	if errors.Is(err, ErrConflict) {
+		value, _, err = l.kvGet(ctx, bucketClaims, key)
 	}
-	if !errors.Is(err, ErrConflict) {
+	if err != nil {
 		return nil, err
 	}
-	winner, _, err := l.kvGet(ctx, bucketClaims, key)
-	return winner, err
+	return value, l.mirror(ctx, key, value)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sekretariat"
+	"sekretariat/storage"
 )
 
 // Options say where the ledger is. With URL it is an external NATS server or
@@ -39,7 +40,10 @@ type Options struct {
 	Secrets string
 	// Replicas of each stream: 1 (default), 3 or 5 on a cluster.
 	Replicas int
-	Logger   zerolog.Logger
+	// Objects keeps a copy of every claim, from which a ledger that was lost
+	// and is empty fills itself; nil: claims live in the ledger alone.
+	Objects storage.Store
+	Logger  zerolog.Logger
 }
 
 // Ledger is an open ledger. All methods are safe for concurrent use.

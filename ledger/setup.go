@@ -16,6 +16,9 @@ func (l *Ledger) layOut(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.restoreClaims(ctx); err != nil {
+		return err
+	}
 	if err := l.ensureStream(ctx, advisoryConfig(l.replicas)); err != nil {
 		return err
 	}

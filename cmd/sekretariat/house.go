@@ -187,7 +187,7 @@ func openAny(ctx context.Context, cfg *configs.Installation, log zerolog.Logger)
 
 func (h *house) openLedger(ctx context.Context, o ledger.Options) error {
 	o.Logger = h.log.With().Str("room", "ledger").Logger()
-	o.Replicas = h.cfg.NATS.Replicas
+	o.Replicas, o.Objects = h.cfg.NATS.Replicas, h.objects
 	if h.cfg.NATS.URL != "" {
 		o.Dir, o.URL, o.Credentials, o.CA = "", h.cfg.NATS.URL, h.cfg.NATS.Credentials, h.cfg.NATS.CA
 	} else if o.URL != "" {
