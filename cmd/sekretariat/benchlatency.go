@@ -41,7 +41,7 @@ func benchLatency(ctx context.Context, c *cli, o benchFlags, messages [][]byte) 
 	}
 	queued := make(chan struct{}, 1)
 	s.watch = func(st pipeline.Step) {
-		if st.Type == sekretariat.EventQueued {
+		if st.Type == sekretariat.EventQueued || st.Type == sekretariat.EventSorted { // sorted is told of what is set aside
 			queued <- struct{}{}
 		}
 	}

@@ -25,7 +25,10 @@ func TestEverythingInTheTestDataIsRegistered(t *testing.T) {
 		t.Skipf("no test data: %v (set SEKRETARIAT_TESTDATA)", err)
 	}
 	// Broken scans look unfinished for ever; here the box loses its patience soon.
-	w := world.New(t, func(c *configs.Centre) { c.Boxes[0].Patience = 3 * time.Second })
+	w := world.New(t, func(c *configs.Centre) {
+		c.Boxes[0].Patience = 3 * time.Second
+		world.RegisterAll(c)
+	})
 	sent := map[string]int{}
 	each(t, filepath.Join(root, "mail"), func(name string, raw []byte) {
 		if filepath.Ext(name) != ".eml" {
