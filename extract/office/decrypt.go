@@ -16,9 +16,8 @@ import (
 	"io"
 	"unicode/utf16"
 
-	"github.com/richardlehane/mscfb"
-
 	"sekretariat"
+	"sekretariat/extract/cfb"
 )
 
 // Limits of encrypted documents.
@@ -33,12 +32,7 @@ const (
 // Decrypt writes a document without its password. Returns ErrPassword for a
 // wrong one and ErrDamaged for a document, or a kind of encryption, that is not
 // understood.
-func Decrypt(body sekretariat.Body, typ, password string, w io.Writer) (err error) {
-	defer func() { // the reader of compound files is not ours
-		if recover() != nil {
-			err = fmt.Errorf("%w: reader panicked", ErrDamaged)
-		}
-	}()
+func Decrypt(body sekretariat.Body, typ, password string, w io.Writer) error {
 	if typ == TypeEncrypted {
 		return decryptOOXML(body, password, w)
 	}
@@ -107,24 +101,18 @@ func decryptOOXML(body sekretariat.Body, password string, w io.Writer) error {
 
 // encryptedStreams returns the description of the encryption and the package.
 func encryptedStreams(body sekretariat.Body) (info []byte, pack io.Reader, err error) {
-	doc, err := mscfb.New(body)
+	f, err := cfb.Open(body, body.Size())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	for _, f := range doc.File {
-		switch f.Name {
-		case "EncryptionInfo":
-			if info, err = io.ReadAll(io.LimitReader(f, maxInfo)); err != nil {
-				return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-			}
-		case "EncryptedPackage":
-			pack = io.LimitReader(f, maxPackage)
-		}
-	}
-	if pack == nil {
+	described, content := f.Root().Stream("EncryptionInfo"), f.Root().Stream("EncryptedPackage")
+	if described == nil || content == nil {
 		return nil, nil, fmt.Errorf("%w: no package inside", ErrDamaged)
 	}
-	return info, pack, nil
+	if info, err = io.ReadAll(io.LimitReader(described, maxInfo)); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return info, io.LimitReader(content, maxPackage), nil
 }
 
 func (k agileKey) hash() (func() hash.Hash, error) {

@@ -1,7 +1,7 @@
 // Package office reads the text of office documents: docx, xlsx, pptx, odt,
 // ods, odp and RTF by readers of its own, which know nothing but text and are
-// fast; the binary formats of old by LibreOffice, in a process of its own with
-// limits. It also has LibreOffice make previews. All of it is meant to run in a
+// fast, and so is doc since Word 97; the other binary formats of old by
+// LibreOffice, in a process of its own with limits. It also has LibreOffice make previews. All of it is meant to run in a
 // reading process, for the files are foreign.
 package office
 
@@ -61,8 +61,18 @@ func Text(ctx context.Context, body sekretariat.Body, typ, temp string, limit in
 	switch typ {
 	case TypeRTF:
 		return rtfText(body, limit)
-	case TypeDOC, TypePPT:
-		return throughLibreOffice(ctx, body, typ, "odt", TypeODT, temp, limit)
+	case TypeDOC:
+		out := &text{limit: limit}
+		err := word97(body, out)
+		if errors.Is(err, ErrDamaged) { // older, or written by a program of its own mind
+			return throughLibreOffice(ctx, body, typ, "odt", TypeODT, temp, limit)
+		}
+		if errors.Is(err, errFull) {
+			err = nil
+		}
+		return out.String(), err
+	case TypePPT:
+		return throughLibreOffice(ctx, body, typ, "odp", TypeODP, temp, limit)
 	case TypeXLS:
 		return throughLibreOffice(ctx, body, typ, "ods", TypeODS, temp, limit)
 	}
@@ -89,9 +99,6 @@ func Text(ctx context.Context, body sekretariat.Body, typ, temp string, limit in
 }
 
 func throughLibreOffice(ctx context.Context, body sekretariat.Body, typ, to, toType, temp string, limit int) (string, error) {
-	if typ == TypePPT {
-		to, toType = "odp", TypeODP
-	}
 	var out string
 	err := Convert(ctx, body, typ, to, temp, func(converted sekretariat.Body) (err error) {
 		out, err = Text(ctx, converted, toType, temp, limit)

@@ -177,3 +177,31 @@ func FuzzText(f *testing.F) {
 		office.OLE(bytes.NewReader(raw))
 	})
 }
+
+// A .doc since Word 97 is read without LibreOffice, field instructions left out.
+func TestWord97(t *testing.T) {
+	field := strings.Replace(source, "Koniec", `{\field{\*\fldinst HYPERLINK "http://obcy.example"}{\fldrslt odsylacz}} Koniec`, 1)
+	raw := made(t, office.TypeRTF, "doc", source)
+	got, err := office.Word97(bytes.NewReader(raw), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, "doc", got, lines...)
+	delete(conversions, office.TypeRTF+"doc")
+	got, err = office.Word97(bytes.NewReader(made(t, office.TypeRTF, "doc", field)), limit)
+	if err != nil || strings.Contains(got, "HYPERLINK") || !strings.Contains(got, "odsylacz Koniec") {
+		t.Errorf("%q, %v", got, err)
+	}
+	for n := 0; n < len(raw); n += 997 {
+		_, _ = office.Word97(bytes.NewReader(raw[:n]), limit) // must not panic
+	}
+}
+
+func FuzzWord97(f *testing.F) {
+	f.Add(made(f, office.TypeRTF, "doc", `{\rtf1 Wniosek\par}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if s, _ := office.Word97(bytes.NewReader(raw), 1000); len(s) > 1000 {
+			t.Errorf("%d octets of text", len(s))
+		}
+	})
+}
