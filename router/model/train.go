@@ -201,7 +201,7 @@ func (t *trainer) model(without func(i int) bool, seeds int) *Model {
 	o := defaultFit
 	label := fitMean(all, pick(t.label, s.index), size, len(t.labels), o, nil, seeds)
 	plain := fit(text, pick(t.label, s.index), size, len(t.labels), o, nil)
-	kind := fitMean(all, pick(t.kind, s.index), size, len(t.kinds), o, nil, seeds)
+	kind := fitMean(all, pick(t.kind, s.index), size, len(t.kinds), o, evenly(pick(t.kind, s.index), len(t.kinds)), seeds)
 	// At first the urgent head learns from whole letters; then each letter is
 	// what its most urgent beginning says, as it will be when the head is asked.
 	var m *Model
@@ -223,6 +223,22 @@ func (t *trainer) model(without func(i int) bool, seeds int) *Model {
 		}
 	}
 	return m
+}
+
+// evenly weighs classes by the root of their rarity: questions are far commoner
+// among the training letters than in a real office, appeals far rarer.
+func evenly(y []int, classes int) []float32 {
+	n := make([]float32, classes)
+	for _, c := range y {
+		if c >= 0 {
+			n[c]++
+		}
+	}
+	out := make([]float32, classes)
+	for c := range out {
+		out[c] = sqrt(float32(len(y)) / (float32(classes) * max(n[c], 1)))
+	}
+	return out
 }
 
 // urgentRounds is how often the urgent head is fitted.
