@@ -19,7 +19,7 @@ type seriesCheck struct {
 	series  sekretariat.SeriesID
 	index   int8
 	prev    sekretariat.Entry
-	missing []string // numbers without an entry since the last one that has one
+	missing []sekretariat.Entry // numbers without an entry since the last one that has one
 	err     error
 }
 
@@ -80,17 +80,29 @@ func (c *seriesCheck) count(e sekretariat.Entry) {
 func (c *seriesCheck) compare(e sekretariat.Entry) {
 	switch err := sameEntry(c.ctx, c.v.o.Vault.Objects(), e); {
 	case err == nil:
-		for _, id := range c.missing {
-			c.v.fault("entry-missing", id, doRebuild, "the register entry has no object, later ones have")
-		}
-		c.missing = nil
+		c.overtaken()
 	case errors.Is(err, storage.ErrNotFound):
-		c.missing = append(c.missing, e.Identifier)
+		c.missing = append(c.missing, e)
 	case errors.Is(err, ErrOtherEntry), errors.Is(err, storage.ErrDamaged):
 		c.v.fault("entry-other", e.Identifier, "compare it with the backup; never change an entry by hand", "%v", err)
 	default:
 		c.err = err
 	}
+}
+
+// overtaken looks again at the numbers before one that has its entry: the
+// registrar writes entries in order, so beside a service at work they are there
+// by now. Those that are not are lost.
+func (c *seriesCheck) overtaken() {
+	for _, e := range c.missing {
+		switch err := sameEntry(c.ctx, c.v.o.Vault.Objects(), e); {
+		case errors.Is(err, storage.ErrNotFound):
+			c.v.fault("entry-missing", e.Identifier, doRebuild, "the register entry has no object, later ones have")
+		case err != nil && c.err == nil:
+			c.err = err
+		}
+	}
+	c.missing = nil
 }
 
 // unknownEntry looks at an entry object that no register event belonged to

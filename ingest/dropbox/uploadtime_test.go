@@ -75,7 +75,11 @@ func TestNotDurableInTime(t *testing.T) {
 	}
 	<-w.reached
 	close(w.release)
-	if r := d.send("PUT", "/boxes/wejscie/x", bytes.NewReader(pdf("x"))); r.status/100 != 2 {
+	r := d.send("PUT", "/boxes/wejscie/x", bytes.NewReader(pdf("x")))
+	for end := time.Now().Add(time.Minute); r.status == 503 && time.Now().Before(end); { // on a busy machine it is late again
+		r = d.send("PUT", "/boxes/wejscie/x", bytes.NewReader(pdf("x")))
+	}
+	if r.status/100 != 2 {
 		t.Errorf("second try %+v", r)
 	}
 	if n := d.kept(); n != 1 {
