@@ -26,8 +26,9 @@ const (
 	dangerSure = 0.5
 	// leastChance is what a further suggestion needs.
 	leastChance = 0.02
-	// secondTopic is the chance from which another label is a second topic.
-	secondTopic = 0.2
+	// secondTopic is the chance from which another label is a second topic: a
+	// copy in wrong hands is worse than one that a clerk adds.
+	secondTopic = 0.4
 )
 
 // chance is a place with the chance that the letter belongs there.
