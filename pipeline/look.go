@@ -195,6 +195,9 @@ func status(s string) string {
 // violence, or its words say that it is for one person alone.
 func (p *Pipeline) needsPerson(a sekretariat.ArrivedData, r *sekretariat.Reading) bool {
 	d := p.o.Router.Decide(router.Facts{Arrived: lite(a), Reading: *r, Now: p.o.Clock()})
+	// The model has a second thought on everything, also on the words of a mail
+	// program; its best one counts, and what it would not send by itself.
+	d.Suggestions = d.Suggestions[:min(1, len(d.Suggestions))]
 	return d.Urgency != sekretariat.Normal || p.Sensitive(d) || p.closedWords.Match(r)
 }
 
