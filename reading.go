@@ -1,6 +1,9 @@
 package sekretariat
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Outcome is how far reading got.
 type Outcome string
@@ -67,6 +70,16 @@ type Party struct {
 	Address      *Address          `json:"address,omitempty"`
 	IDs          map[string]string `json:"ids,omitempty"`   // "PESEL", "NIP", "REGON", "KRS", "ePUAP"
 	Basis        string            `json:"basis,omitempty"` // what it was taken from: "header", "account", "document", "signature"
+}
+
+// Called is what a party is called in lists: its name, else its address.
+func (p Party) Called() string {
+	for _, s := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Email} {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
 }
 
 // Address is a postal address, annex-2 fields 2a to 2g.

@@ -3,7 +3,6 @@ package desk
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"sekretariat"
@@ -59,12 +58,7 @@ func senderOf(p sekretariat.Party) string {
 	if p.Name != "" && p.Unit != "" {
 		return p.Name + ", " + p.Unit
 	}
-	for _, s := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Email} {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
+	return p.Called()
 }
 
 // waits says a duration as people do.

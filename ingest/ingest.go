@@ -8,6 +8,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"time"
@@ -149,4 +150,16 @@ type Check struct {
 	What    string  // what was looked at, in Polish: "certyfikat systemu"
 	Verdict Verdict //
 	Text    string  // in plain Polish: what was found, and what to do
+}
+
+// PolishDay writes a day as an office does, for Health.Message.
+func PolishDay(t time.Time) string { return t.In(sekretariat.Warsaw()).Format("02.01.2006") }
+
+// PolishClock writes a time as an office does: the hour alone for today.
+func PolishClock(now, t time.Time) string {
+	t = t.In(sekretariat.Warsaw())
+	if sekretariat.Day(now) == sekretariat.Day(t) {
+		return fmt.Sprintf("%d:%02d", t.Hour(), t.Minute())
+	}
+	return fmt.Sprintf("%s, %d:%02d", t.Format("02.01.2006"), t.Hour(), t.Minute())
 }

@@ -39,14 +39,6 @@ func prefixOf(c sekretariat.CentreID, s StreamName) string {
 	return "sk." + string(c) + "." + name + "."
 }
 
-// validName tells whether s is one of the streams a centre may have.
-func validName(s StreamName) bool {
-	if series, ok := strings.CutPrefix(string(s), "REGISTER-"); ok {
-		return sekretariat.ValidSlug(series)
-	}
-	return slices.Contains([]StreamName{Intake, Letter, Queue, Audit, Dead}, s)
-}
-
 // validSubject tells whether s may be published to: tokens without wildcards,
 // blanks and control characters.
 func validSubject(s string) bool {

@@ -74,7 +74,7 @@ type verified struct {
 type checked struct {
 	part                           int16
 	asked, parked, read, cancelled bool // by LETTER
-	twice, hasReading              bool
+	hasReading                     bool
 	series                         int8 // of the number, index in VerifyOptions.Series
 	year                           int16
 	number                         int32 // 0: none

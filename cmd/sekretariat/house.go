@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -353,13 +352,4 @@ func openS3(ctx context.Context, c *configs.S3, bucket string) (storage.Store, e
 		Endpoint: c.Endpoint, Region: c.Region, Bucket: bucket, PathStyle: c.PathStyle, Insecure: c.Insecure, CA: c.CA,
 		AccessKey: string(access), SecretKey: string(secret),
 	})
-}
-
-// natsHost is the address part of a NATS URL, for messages.
-func natsHost(u string) string {
-	p, err := url.Parse(u)
-	if err != nil {
-		return u
-	}
-	return p.Host
 }

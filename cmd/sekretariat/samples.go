@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -187,15 +186,4 @@ func wrap(s string, width int) []string {
 		out = append(out, cur)
 	}
 	return out
-}
-
-// attachment64 wraps content in base64 lines of a MIME part.
-func attachment64(content []byte) string {
-	s := base64.StdEncoding.EncodeToString(content)
-	var b strings.Builder
-	for len(s) > 76 {
-		b.WriteString(s[:76] + "\r\n")
-		s = s[76:]
-	}
-	return b.String() + s + "\r\n"
 }

@@ -53,13 +53,13 @@ func (c *Channel) checkCertificate() ingest.Check {
 	end, now := pair.Leaf.NotAfter, c.o.Clock()
 	switch {
 	case now.After(end):
-		k.Text = "Stracił ważność " + day(end) + ". Dodaj nowy w uprawnieniach skrzynki (systemy zewnętrzne) i w programie."
+		k.Text = "Stracił ważność " + ingest.PolishDay(end) + ". Dodaj nowy w uprawnieniach skrzynki (systemy zewnętrzne) i w programie."
 	case now.Before(pair.Leaf.NotBefore):
-		k.Text = "Będzie ważny dopiero od " + day(pair.Leaf.NotBefore) + ". Sprawdź też zegar komputera."
+		k.Text = "Będzie ważny dopiero od " + ingest.PolishDay(pair.Leaf.NotBefore) + ". Sprawdź też zegar komputera."
 	case ingest.NewExpiry("certificate", pair.Leaf.NotBefore, end, now).Stage > 0:
-		k.Verdict, k.Text = ingest.CheckDoubt, "Straci ważność "+day(end)+". Przygotuj nowy."
+		k.Verdict, k.Text = ingest.CheckDoubt, "Straci ważność "+ingest.PolishDay(end)+". Przygotuj nowy."
 	default:
-		k.Verdict, k.Text = ingest.CheckGood, "Ważny do "+day(end)+"."
+		k.Verdict, k.Text = ingest.CheckGood, "Ważny do "+ingest.PolishDay(end)+"."
 	}
 	return k
 }

@@ -107,7 +107,7 @@ func (s *status) warnings(now time.Time, h *ingest.Health, unmoved bool) {
 	switch {
 	case !s.expires.IsZero() && now.After(s.expires):
 		h.OK = false
-		say(codeCertificate, "Certyfikat systemu do e-Doręczeń stracił ważność "+day(s.expires)+". Administrator musi dodać nowy w uprawnieniach skrzynki i w programie.")
+		say(codeCertificate, "Certyfikat systemu do e-Doręczeń stracił ważność "+ingest.PolishDay(s.expires)+". Administrator musi dodać nowy w uprawnieniach skrzynki i w programie.")
 	case s.scopes != nil && !contains(s.scopes, "read_messages"):
 		h.OK = false
 		say(codeRefused, "System nie ma w skrzynce e-Doręczeń prawa do odczytu wiadomości (read_messages). Administrator skrzynki musi je nadać.")
@@ -117,7 +117,7 @@ func (s *status) warnings(now time.Time, h *ingest.Health, unmoved bool) {
 	case s.capacity >= nearlyFull || s.warned:
 		say("full", "Skrzynka e-Doręczeń jest prawie pełna. Administrator skrzynki powinien usunąć stare wiadomości na portalu.")
 	case len(h.Expires) > 0 && h.Expires[0].Stage > 0:
-		say(codeCertificate, fmt.Sprintf("Certyfikat systemu do e-Doręczeń straci ważność %s (za %d dni). Administrator musi wcześniej dodać nowy w uprawnieniach skrzynki i w programie.", day(s.expires), h.Expires[0].Days(now)))
+		say(codeCertificate, fmt.Sprintf("Certyfikat systemu do e-Doręczeń straci ważność %s (za %d dni). Administrator musi wcześniej dodać nowy w uprawnieniach skrzynki i w programie.", ingest.PolishDay(s.expires), h.Expires[0].Days(now)))
 	case unmoved:
 		say(codeConfirm, "Pobranych wiadomości nie można przenieść lub usunąć w skrzynce e-Doręczeń. Są przyjęte; zawiadom administratora (uprawnienie write_messages, ustawienia done i move_path).")
 	case s.hook:
@@ -143,7 +143,7 @@ func (s *status) figures(troubled int) map[string]float64 {
 
 // sentence tells a clerk what is wrong, since when and what to do.
 func (s *status) sentence(now time.Time) string {
-	since := "Od " + clock(now, s.since) + " "
+	since := "Od " + ingest.PolishClock(now, s.since) + " "
 	not := since + "wiadomości z e-Doręczeń nie są pobierane, sprawdzaj portal e-Doręczeń: "
 	switch s.code {
 	case codeCertificate:
@@ -162,15 +162,4 @@ func (s *status) sentence(now time.Time) string {
 		return since + "wiadomości czekają w e-Doręczeniach, bo nie można ich zapisać (dysk lub magazyn danych). Zawiadom administratora; nic nie ginie."
 	}
 	return not + "nie ma połączenia z operatorem. Program próbuje dalej sam."
-}
-
-func day(t time.Time) string { return t.In(sekretariat.Warsaw()).Format("02.01.2006") }
-
-// clock writes a time as an office does: the hour alone for today.
-func clock(now, t time.Time) string {
-	t = t.In(sekretariat.Warsaw())
-	if sekretariat.Day(now) == sekretariat.Day(t) {
-		return fmt.Sprintf("%d:%02d", t.Hour(), t.Minute())
-	}
-	return fmt.Sprintf("%s, %d:%02d", t.Format("02.01.2006"), t.Hour(), t.Minute())
 }

@@ -43,14 +43,14 @@ const (
 
 func (c *Channel) checkCertificate(s *xmlsec.Signer) ingest.Check {
 	end := s.Certificate.NotAfter
-	check := ingest.Check{What: whatCertificate, Verdict: ingest.CheckGood, Text: "Ważny do " + day(end) + "."}
+	check := ingest.Check{What: whatCertificate, Verdict: ingest.CheckGood, Text: "Ważny do " + ingest.PolishDay(end) + "."}
 	switch now := c.o.Clock(); {
 	case now.After(end):
-		check.Verdict, check.Text = ingest.CheckBad, "Stracił ważność "+day(end)+". Wgraj nowy na ePUAP (Administrowanie / Zarządzanie kontem / Systemy) i w programie."
+		check.Verdict, check.Text = ingest.CheckBad, "Stracił ważność "+ingest.PolishDay(end)+". Wgraj nowy na ePUAP (Administrowanie / Zarządzanie kontem / Systemy) i w programie."
 	case now.Before(s.Certificate.NotBefore):
-		check.Verdict, check.Text = ingest.CheckBad, "Będzie ważny dopiero od "+day(s.Certificate.NotBefore)+". Sprawdź też zegar komputera."
+		check.Verdict, check.Text = ingest.CheckBad, "Będzie ważny dopiero od "+ingest.PolishDay(s.Certificate.NotBefore)+". Sprawdź też zegar komputera."
 	case now.Add(certificateWarning).After(end):
-		check.Verdict, check.Text = ingest.CheckDoubt, "Straci ważność "+day(end)+". Przygotuj nowy."
+		check.Verdict, check.Text = ingest.CheckDoubt, "Straci ważność "+ingest.PolishDay(end)+". Przygotuj nowy."
 	}
 	return check
 }

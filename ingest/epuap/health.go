@@ -90,10 +90,10 @@ func (s *status) report() ingest.Health {
 		h.OK, h.Code, h.Message, h.Since = false, string(s.code), s.sentence(now), s.since
 	case !s.expires.IsZero() && now.After(s.expires):
 		h.OK, h.Code = false, string(codeCertificate)
-		h.Message = "Certyfikat systemu do ePUAP stracił ważność " + day(s.expires) + ". Pisma są jeszcze pobierane, ale platforma może przestać odpowiadać. Administrator musi wgrać nowy certyfikat na ePUAP i w programie."
+		h.Message = "Certyfikat systemu do ePUAP stracił ważność " + ingest.PolishDay(s.expires) + ". Pisma są jeszcze pobierane, ale platforma może przestać odpowiadać. Administrator musi wgrać nowy certyfikat na ePUAP i w programie."
 	case !s.expires.IsZero() && now.Add(certificateWarning).After(s.expires):
 		h.Code = string(codeCertificate)
-		h.Message = fmt.Sprintf("Certyfikat systemu do ePUAP straci ważność %s (za %d dni). Administrator musi wcześniej wgrać nowy na ePUAP i w programie.", day(s.expires), int(s.expires.Sub(now).Hours()/24))
+		h.Message = fmt.Sprintf("Certyfikat systemu do ePUAP straci ważność %s (za %d dni). Administrator musi wcześniej wgrać nowy na ePUAP i w programie.", ingest.PolishDay(s.expires), int(s.expires.Sub(now).Hours()/24))
 	case s.doubtful:
 		h.Code = string(codeSignature)
 		h.Message = "Odpowiedzi platformy ePUAP nie są podpisane znanym certyfikatem. Pisma są pobierane; zawiadom administratora."
@@ -105,7 +105,7 @@ func (s *status) report() ingest.Health {
 
 // sentence tells a clerk what is wrong, since when and what to do.
 func (s *status) sentence(now time.Time) string {
-	since := "Od " + clock(now, s.since) + " "
+	since := "Od " + ingest.PolishClock(now, s.since) + " "
 	not := since + "pisma z ePUAP nie są pobierane, sprawdzaj portal ePUAP: "
 	switch s.code {
 	case codeCertificate:
@@ -126,15 +126,4 @@ func (s *status) sentence(now time.Time) string {
 		return since + "w skrzynce ePUAP jest pismo, którego nie można pobrać; następne czekają za nim. Zobacz odłożone i otwórz to pismo na portalu ePUAP."
 	}
 	return not + "nie ma połączenia z platformą. Program próbuje dalej sam."
-}
-
-func day(t time.Time) string { return t.In(sekretariat.Warsaw()).Format("02.01.2006") }
-
-// clock writes a time as an office does: the hour alone for today.
-func clock(now, t time.Time) string {
-	t = t.In(sekretariat.Warsaw())
-	if sekretariat.Day(now) == sekretariat.Day(t) {
-		return fmt.Sprintf("%d:%02d", t.Hour(), t.Minute())
-	}
-	return fmt.Sprintf("%s, %d:%02d", t.Format("02.01.2006"), t.Hour(), t.Minute())
 }

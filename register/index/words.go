@@ -165,7 +165,7 @@ func writeWord(ctx context.Context, conn *sql.Conn, u unworded) error {
 		statements = append(statements,
 			statement{"INSERT INTO words(rowid, title, sender, body) VALUES(?,?,?,?)",
 				[]any{u.row, wordsOf(r.Subject), wordsOf(senderText(r)), wordsOf(bodyText(r))}},
-			statement{"INSERT INTO title(letter, subject, sender) VALUES(?,?,?)", []any{u.row, short(r.Subject), short(nameOf(r.Sender))}})
+			statement{"INSERT INTO title(letter, subject, sender) VALUES(?,?,?)", []any{u.row, short(r.Subject), short(r.Sender.Called())}})
 	}
 	statements = append(statements, statement{"DELETE FROM unworded WHERE letter = ?", []any{u.row}})
 	for _, st := range statements {
@@ -198,15 +198,6 @@ func bodyText(r *sekretariat.Reading) string {
 		b.WriteString(p.Name + "\n" + p.Text + "\n")
 	}
 	return b.String()
-}
-
-func nameOf(p sekretariat.Party) string {
-	for _, s := range []string{p.Name, strings.TrimSpace(p.GivenName + " " + p.FamilyName), p.Email} {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }
 
 func short(s string) string {
