@@ -106,8 +106,8 @@ func (p *parser) property(out *mapi.Props, attachment bool) error {
 			return err
 		}
 	}
-	if count > p.left {
-		return errBroken // every value has octets
+	if count > p.left || count > 1 && size == 0 && !variable {
+		return errBroken // every value has octets; a null has none and is never a list (MS-OXCDATA §2.11.1)
 	}
 	for range count {
 		if err := p.value(out, id, typ, size, attachment && id == mapi.AttachData, named || multiple); err != nil {
