@@ -9,7 +9,7 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /sekretariat ./cmd/sekr
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates poppler-utils qpdf libreoffice-writer-nogui libreoffice-calc-nogui libheif-examples fonts-liberation \
+ && apt-get install -y --no-install-recommends ca-certificates poppler-utils qpdf libreoffice-writer-nogui libreoffice-calc-nogui libheif-examples libtiff-tools tesseract-ocr tesseract-ocr-pol tesseract-ocr-osd fonts-liberation \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/sekretariat --create-home sekretariat
 COPY --from=build /sekretariat /usr/local/bin/sekretariat

@@ -149,6 +149,7 @@ type Page struct {
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
 	DPI    int    `json:"dpi,omitempty"`
+	DPIY   int    `json:"dpiY,omitempty"` // down the page, where it differs from DPI: a fax
 	// Orientation says how to turn the picture so that it stands upright, as
 	// in EXIF (2.32 §4.6.4, tag 274): 1 to 8, 0 = not said. Width and Height
 	// are those of the picture as stored, before turning.

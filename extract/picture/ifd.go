@@ -10,8 +10,11 @@ import (
 const (
 	tagWidth       = 0x0100
 	tagHeight      = 0x0101
+	tagCompression = 0x0103
+	tagPhotometric = 0x0106
 	tagOrientation = 0x0112
 	tagXResolution = 0x011a
+	tagYResolution = 0x011b
 	tagUnit        = 0x0128
 	tagGPS         = 0x8825
 )
@@ -27,8 +30,10 @@ type directory struct {
 	at            int64 // its offset
 	width, height int
 	orientation   int
-	dpi           int
+	dpi, dpiY     int // across and down
 	gps           bool
+
+	compression, photometric int
 }
 
 // directories walks the chain of directories of a TIFF structure: the pages of
@@ -81,6 +86,10 @@ func readDirectory(r io.ReaderAt, order binary.ByteOrder, at int64) (d directory
 			d.width = number(order, e)
 		case tagHeight:
 			d.height = number(order, e)
+		case tagCompression:
+			d.compression = number(order, e)
+		case tagPhotometric:
+			d.photometric = number(order, e)
 		case tagOrientation:
 			if v := number(order, e); v >= 1 && v <= 8 {
 				d.orientation = v
@@ -89,15 +98,17 @@ func readDirectory(r io.ReaderAt, order binary.ByteOrder, at int64) (d directory
 			unit = number(order, e)
 		case tagXResolution:
 			d.dpi = rational(r, order, e)
+		case tagYResolution:
+			d.dpiY = rational(r, order, e)
 		case tagGPS:
 			d.gps = true
 		}
 	}
 	switch unit {
 	case 1:
-		d.dpi = 0
+		d.dpi, d.dpiY = 0, 0
 	case 3: // per centimetre
-		d.dpi = int(math.Round(float64(d.dpi) * 2.54))
+		d.dpi, d.dpiY = int(math.Round(float64(d.dpi)*2.54)), int(math.Round(float64(d.dpiY)*2.54))
 	}
 	return d, int64(order.Uint32(raw[12*n:])), true
 }

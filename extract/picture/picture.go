@@ -103,13 +103,21 @@ func exif(r io.ReaderAt, p *sekretariat.Page) (place bool) {
 func lookTIFF(body sekretariat.Body) Info {
 	var out Info
 	for i, d := range directories(body, maxImages) {
-		out.Pages = append(out.Pages, sekretariat.Page{Number: i + 1, Width: d.width, Height: d.height, DPI: d.dpi, Orientation: d.orientation})
+		out.Pages = append(out.Pages, sekretariat.Page{Number: i + 1, Width: d.width, Height: d.height, DPI: d.dpi, DPIY: differs(d), Orientation: d.orientation})
 		out.Place = out.Place || d.gps
 	}
 	if len(out.Pages) == 0 {
 		out.Pages = []sekretariat.Page{{Number: 1}}
 	}
 	return out
+}
+
+// differs is the resolution down the page where it is another one than across.
+func differs(d directory) int {
+	if d.dpiY == d.dpi {
+		return 0
+	}
+	return d.dpiY
 }
 
 // lookPNG reads the chunks before the picture (PNG 3rd edition §§11.2.1,

@@ -18,7 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hhrutter/tiff"
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/draw"
 	"golang.org/x/image/webp"
@@ -54,15 +53,27 @@ func Preview(ctx context.Context, body sekretariat.Body, typ string, page int, t
 	if int64(p.Width)*int64(p.Height) > maxPixels {
 		return fmt.Errorf("%w: %d × %d pixels", ErrPicture, p.Width, p.Height)
 	}
-	img, err := decode(ctx, body, typ, page, temp)
+	img, turn, err := Decode(ctx, body, typ, page, temp)
 	if err != nil {
 		return err
 	}
-	turn := p.Orientation
+	return jpeg.Encode(w, upright(shrink(img), turn), &jpeg.Options{Quality: quality})
+}
+
+// Decode returns the picture of one page (from 1) as stored, and how it must be
+// turned to stand upright: an EXIF orientation, 1 = it stands. Meant for a
+// reading process.
+func Decode(ctx context.Context, body sekretariat.Body, typ string, page int, temp string) (image.Image, int, error) {
+	info := Look(body, typ)
+	if page < 1 || page > len(info.Pages) {
+		return nil, 0, ErrPage
+	}
+	img, err := decode(ctx, body, typ, page, temp)
+	turn := max(info.Pages[page-1].Orientation, 1)
 	if typ == "image/heic" || typ == "image/avif" {
 		turn = 1 // the decoder has turned it
 	}
-	return jpeg.Encode(w, upright(shrink(img), turn), &jpeg.Options{Quality: quality})
+	return img, turn, err
 }
 
 func decode(ctx context.Context, body sekretariat.Body, typ string, page int, temp string) (image.Image, error) {
@@ -70,12 +81,7 @@ func decode(ctx context.Context, body sekretariat.Body, typ string, page int, te
 	case "image/heic", "image/avif":
 		return heif(ctx, body, temp)
 	case "image/tiff":
-		list := directories(body, maxImages)
-		if page > len(list) {
-			return nil, ErrPicture
-		}
-		img, err := tiff.DecodeAt(io.NewSectionReader(body, 0, body.Size()), list[page-1].at)
-		return img, picture(err)
+		return tiffPage(ctx, body, page, temp)
 	}
 	d, ok := decoders[typ]
 	if !ok {
