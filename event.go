@@ -28,6 +28,7 @@ const (
 	EventDone       EventType = "done.v1"       // LETTER, department
 	EventFailed     EventType = "failed.v1"     // LETTER, any worker: a step failed for good
 	EventQueued     EventType = "queued.v1"     // QUEUE, deliverer
+	EventHanded     EventType = "handed.v1"     // QUEUE, deliverer: an item without a number, see parking.go
 	EventWithdrawn  EventType = "withdrawn.v1"  // QUEUE, deliverer
 	EventSeen       EventType = "seen.v1"       // AUDIT, receiver: the same delivery again
 	EventConfigured EventType = "configured.v1" // AUDIT, a configuration version became active
@@ -133,6 +134,10 @@ type SortedLetter struct {
 	Range  string     `json:"range,omitempty"`  // what of the submission it covers: "pages:3-5", "" for all
 	Closed bool       `json:"closed,omitempty"`
 
+	// Department gets a parked letter without a number (rules P9 and P11); ""
+	// = nobody does, it lies with the sekretariat.
+	Department DepartmentID `json:"department,omitempty"`
+
 	Until  *time.Time `json:"until,omitempty"`  // with ParkHold: when it registers itself
 	Thread *Thread    `json:"thread,omitempty"` // of a parked mail; a registered one has it in ReadData
 	// Reading of a parked mail, so that a clerk can see what was set aside.
@@ -151,6 +156,10 @@ type ReleasedData struct {
 	Letter LetterID `json:"letter"`
 	By     string   `json:"by"`
 	Reason string   `json:"reason"` // a code
+	// Withdraw had the item without a number and has it no more, by Revision;
+	// 0 and empty, if nobody had it.
+	Revision int            `json:"revision,omitempty"`
+	Withdraw []DepartmentID `json:"withdraw,omitempty"`
 }
 
 // SplitData adds letters that were split off From; the registrar numbers them
@@ -176,6 +185,9 @@ type RegisteredData struct {
 	Range   string      `json:"range,omitempty"`
 	Closed  bool        `json:"closed,omitempty"`
 	Cause   uint64      `json:"cause"`
+	// Before is the letter's revision when it asked for its number: 0, unless a
+	// department had it without one.
+	Before int `json:"before,omitempty"`
 }
 
 // ReadData says where the reading of a letter lies.
@@ -187,8 +199,9 @@ type ReadData struct {
 	Outcome Outcome     `json:"outcome"`
 	Arrived ArrivedLite `json:"arrived"`
 	Closed  bool        `json:"closed,omitempty"`
-	// Decided is how many decisions there were before the reading: 0, unless
-	// the letter waited too long or a person was quicker.
+	// Decided is the letter's revision before the reading: 0, unless the letter
+	// waited too long, a person was quicker, or a department had it without a
+	// number.
 	Decided int `json:"decided,omitempty"`
 
 	Thread *Thread `json:"thread,omitempty"` // of a mail
@@ -246,8 +259,9 @@ type ArrivedLite struct {
 	Received   time.Time    `json:"received"`
 }
 
-// RoutedData is a decision in force from now on. Revision counts the decisions
-// on one letter from 1.
+// RoutedData is a decision in force from now on. Revision counts from 1 what
+// changes who has the letter: decisions, and before its registration handing it
+// over without a number and taking it back.
 type RoutedData struct {
 	Letter   LetterID     `json:"letter"`
 	Number   Number       `json:"number"`

@@ -40,10 +40,10 @@ type Letter struct {
 	Outcome    Outcome
 	Department DepartmentID // the one owner; the sekretariat until a decision
 	Copies     []DepartmentID
-	Revision   int // of the decision in force, 0 = none yet
+	Revision   int // of the last decision or handing over, 0 = none yet
 	Decision   Decision
 	Advice     *ObjectRef // what the router said about the letter, sealed; nil before the first decision
-	Routed     time.Time
+	Routed     time.Time  // zero = no decision yet
 	Failures   []FailedData
 	Scan       *Scan                  // what the virus scanner said, nil = not yet
 	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
@@ -71,7 +71,7 @@ func (s *State) Apply(e Event) error {
 	case EventSorted:
 		err = s.sorted(e)
 	case EventReleased:
-		err = fold(s, e, func(d ReleasedData) LetterID { return d.Letter }, func(l *Letter, _ ReleasedData) { l.release() })
+		err = fold(s, e, func(d ReleasedData) LetterID { return d.Letter }, func(l *Letter, d ReleasedData) { l.release(d) })
 	case EventSplit:
 		err = s.split(e)
 	case EventCancelled:
@@ -153,6 +153,9 @@ func (s *State) add(centre CentreID, a ArrivedData, sl SortedLetter) {
 		if sl.Reading != nil {
 			l.Reading = *sl.Reading
 		}
+		if sl.Department != "" && sl.Department != Sekretariat {
+			l.Department, l.Revision = sl.Department, 1
+		}
 	}
 	s.Letters[sl.Part] = l
 }
@@ -194,6 +197,14 @@ func fetched(l *Letter, d FetchedData) {
 	if l.Fetched[d.Part].Object == nil {
 		l.Fetched[d.Part] = d
 	}
+}
+
+// Decided tells whether a decision on the letter is in force.
+func (l *Letter) Decided() bool { return !l.Routed.IsZero() }
+
+// Handed tells whether a department has the parked letter without a number.
+func (l *Letter) Handed() bool {
+	return l.Status == StatusParked && l.Revision > 0 && l.Department != Sekretariat
 }
 
 // learn fills in the number from an event that repeats it, for a fold over

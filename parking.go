@@ -78,8 +78,26 @@ type ParkedData struct {
 	Letter     LetterID     `json:"letter"`
 	Reason     ParkReason   `json:"reason"`
 	Of         LetterID     `json:"of,omitempty"`         // with ParkDuplicate: the letter it is a twin of
-	Department DepartmentID `json:"department,omitempty"` // who may read it without a number; "" = the sekretariat
-	By         string       `json:"by"`
+	Department DepartmentID `json:"department,omitempty"` // who gets it without a number; "" = it lies with the sekretariat
+	By         string       `json:"by"`                   // "" = the machine
+
+	// Revision counts on when who has it changes, see RoutedData; 0 = it does
+	// not. Withdraw had it until now and has it no more.
+	Revision int            `json:"revision,omitempty"`
+	Withdraw []DepartmentID `json:"withdraw,omitempty"`
+	Received time.Time      `json:"received,omitzero"`
+}
+
+// HandedData is what a department system receives of an item that has no number
+// and is not registered: it stays parked with its reason. When it gets a number
+// after all, a queued.v1 with a higher revision follows, or a withdrawn.v1.
+type HandedData struct {
+	Letter     LetterID     `json:"letter"`
+	Department DepartmentID `json:"department"`
+	Reason     ParkReason   `json:"reason"`
+	Revision   int          `json:"revision"`
+	Received   time.Time    `json:"received"`
+	Content    string       `json:"content"` // path on the API: /api/v1/letters/<id>
 }
 
 // JunkConfirmedData records that a person has looked and found no letter: only
@@ -106,12 +124,14 @@ func (l *Letter) parked(d ParkedData) {
 	if d.Department != "" {
 		l.Department = d.Department
 	}
+	l.Revision = max(l.Revision, d.Revision)
 }
 
 // release folds "to jest pismo".
-func (l *Letter) release() {
+func (l *Letter) release(d ReleasedData) {
 	if l.Status != StatusParked {
 		return
 	}
+	l.Revision = max(l.Revision, d.Revision)
 	l.Status, l.Reason, l.Hold, l.Junk, l.Department = StatusSorted, "", time.Time{}, nil, Sekretariat
 }

@@ -53,6 +53,10 @@ func (d *document) checkNotRegistered(at path, r NotRegistered, p Parking, n cen
 	for k, v := range r.From {
 		d.senderTerm(at.with("from", k), v)
 	}
+	d.known(at.with("department"), "department", string(r.Department), n.departments)
+	if r.Hold && r.Department != "" {
+		d.wrong(at.with("department"), "mail that is held \"do oceny\" has no department until somebody decides")
+	}
 	if len(r.Accounts)+len(r.From)+len(r.Subject) == 0 {
 		d.wrong(at, "the rule has no condition: no mail at all would be registered")
 	}

@@ -1,6 +1,10 @@
 package configs
 
-import "time"
+import (
+	"time"
+
+	"sekretariat"
+)
 
 // SpamHeader is a header field of the office's own spam filter. Of a repeated
 // field the topmost counts. Exactly one of Contains and AtLeast is given.
@@ -30,7 +34,9 @@ type NotRegistered struct {
 	Accounts []string `yaml:"accounts"` // ids of mailboxes
 	From     []string `yaml:"from"`     // sender addresses or @domains
 	Subject  []string `yaml:"subject"`  // phrases in the subject
-	Hold     bool     `yaml:"hold"`     // only hold it "do oceny" until hold_until; then it registers itself
+	// Department gets such mail into its queue without a number.
+	Department sekretariat.DepartmentID `yaml:"department"`
+	Hold       bool                     `yaml:"hold"` // only hold it "do oceny" until hold_until; then it registers itself
 }
 
 // Acknowledgement is the answer to mail that says what was received when and

@@ -81,6 +81,8 @@ type departmentData struct {
 	ID    sekretariat.DepartmentID
 	Name  string
 	Queue *list
+	// Handed is what the department has without a number, nil: nothing.
+	Handed *list
 }
 
 // department shows a department's own queue to those who belong to it.
@@ -95,5 +97,13 @@ func (d *Desk) department(ctx context.Context, v visit) error {
 	}
 	q.ID, q.Heading, q.Empty, q.Path = "kolejka", "Do załatwienia", "Kolejka jest pusta.", "/dzial/"+string(id)
 	data := departmentData{ID: id, Name: departmentName(v.c.Config, id), Queue: q}
-	return d.answerList(v, "dzial", data.Name, data, q)
+	rows, next, err := v.c.Index.Handed(ctx, v.who, id, index.Page{Limit: pageRows, After: v.r.URL.Query().Get("bez-numeru")})
+	if err != nil {
+		return err
+	}
+	handed := &list{ID: "bez-numeru", Heading: "Bez numeru", Empty: "Nic.", Path: q.Path, Rows: d.rows(v.c, rows), Next: next}
+	if len(rows) > 0 && id != sekretariat.Sekretariat {
+		data.Handed = handed
+	}
+	return d.answerList(v, "dzial", data.Name, data, q, handed)
 }

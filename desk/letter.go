@@ -86,13 +86,13 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 	}
 	data := letterData{
 		Letter: l, Where: departmentName(v.c.Config, l.Department), Content: "/api/v1/letters/" + string(l.ID),
-		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent, Parked: parkedOf(l),
+		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent, Parked: parkedOf(v.c.Config, l),
 	}
 	data.Effects = v.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At)
 	if !l.Number.IsZero() {
 		data.Printed = v.c.Config.Print(l.Number)
 	}
-	if l.Revision > 0 {
+	if l.Decided() {
 		data.Why = v.c.Explain(l.Decision)
 		data.Waits = waits(d.o.Clock().Sub(l.Routed))
 	}
@@ -163,7 +163,7 @@ func (d *Desk) addAdvice(ctx context.Context, v visit, l *sekretariat.Letter, da
 		return err
 	}
 	data.Advice = &a
-	if l.Revision == 1 { // the decision that it explains is in force
+	if l.Decision.Rule != pipeline.RulePerson { // the decision that it explains is in force
 		data.Why = a.Explanation
 	}
 	return nil

@@ -128,7 +128,7 @@ func (d *Desk) appears(ctx context.Context, v visit, id sekretariat.LetterID) bo
 	defer cancel()
 	for {
 		l, err := v.c.Pipeline.Letter(ctx, v.who, id)
-		if err == nil && l.Revision > 0 {
+		if err == nil && l.Decided() {
 			return true
 		}
 		select {

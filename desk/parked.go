@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/pipeline"
 )
 
@@ -14,17 +16,20 @@ type parkedView struct {
 	Categories []sekretariat.ParkReason // of rule P9
 	Junk       bool                     // may be confirmed to be none (rule P8)
 	Confirmed  bool
-	Note       bool // only a note is here, the item waits at its source
+	// Departments may get it without a number.
+	Departments []configs.Department
+	Note        bool // only a note is here, the item waits at its source
 }
 
 var categories = []sekretariat.ParkReason{sekretariat.ParkWorking, sekretariat.ParkInternal, sekretariat.ParkInformational}
 
-func parkedOf(l *sekretariat.Letter) *parkedView {
+func parkedOf(c *configs.Centre, l *sekretariat.Letter) *parkedView {
 	if l.Status != sekretariat.StatusParked || l.Reason == sekretariat.ParkDuplicate {
 		return nil
 	}
 	return &parkedView{
-		Categories: categories, Junk: l.Reason.Junk() && l.Junk == nil, Confirmed: l.Junk != nil,
+		Departments: slices.DeleteFunc(slices.Clone(c.Departments), func(d configs.Department) bool { return d.ID == sekretariat.Sekretariat }),
+		Categories:  categories, Junk: l.Reason.Junk() && l.Junk == nil, Confirmed: l.Junk != nil,
 		Note: l.Reason == sekretariat.ParkOversize || l.Reason == sekretariat.ParkRefused,
 	}
 }
@@ -42,7 +47,8 @@ func (d *Desk) park(ctx context.Context, v visit) error {
 		return fmt.Errorf("%w: the form", pipeline.ErrInvalid)
 	}
 	reason := sekretariat.ParkReason(v.r.PostForm.Get("kategoria"))
-	return d.parking(v, func(id sekretariat.LetterID) error { return v.c.Pipeline.Park(ctx, v.who, id, reason, "") })
+	to := sekretariat.DepartmentID(v.r.PostForm.Get("dzial"))
+	return d.parking(v, func(id sekretariat.LetterID) error { return v.c.Pipeline.Park(ctx, v.who, id, reason, to) })
 }
 
 // confirmJunk says that a person has looked and found no letter.

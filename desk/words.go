@@ -95,7 +95,7 @@ var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventArrived: "wpłynęło", sekretariat.EventSorted: "rozdzielono", sekretariat.EventReleased: "uznano za pismo",
 	sekretariat.EventSplit: "wydzielono pisma", sekretariat.EventCancelled: "anulowano wpis", sekretariat.EventRegistered: "zarejestrowano",
 	sekretariat.EventRead: "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
-	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu",
+	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu", sekretariat.EventHanded: "bez numeru w kolejce działu",
 	sekretariat.EventParked: "odłożono", sekretariat.EventJunkConfirmed: "potwierdzono, że to nie pismo",
 	sekretariat.EventAckPlanned: "przygotowano potwierdzenie wpływu", sekretariat.EventAckSuppressed: "bez potwierdzenia wpływu",
 	sekretariat.EventAckSending: "wysyłano potwierdzenie wpływu", sekretariat.EventAckSent: "wysłano potwierdzenie wpływu",

@@ -146,7 +146,7 @@ func (p *Pipeline) command(ctx context.Context, who sekretariat.Principal, id se
 		if err != nil {
 			return err
 		}
-		if l.Revision == 0 || l.Revision != revision {
+		if !l.Decided() || l.Revision != revision {
 			return ErrChanged
 		}
 		e, err := make(l)

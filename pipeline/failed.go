@@ -26,7 +26,8 @@ func (p *Pipeline) Failed(ctx context.Context, f sekretariat.FailedData) error {
 // LetterOf finds the letter that an event is about: its subject, or the first
 // letter of the submission that is its subject.
 func LetterOf(e sekretariat.Event) (sekretariat.LetterID, error) {
-	if e.Type == sekretariat.EventQueued || e.Type == sekretariat.EventWithdrawn {
+	switch e.Type {
+	case sekretariat.EventQueued, sekretariat.EventHanded, sekretariat.EventWithdrawn:
 		d, err := sekretariat.DataOf[struct{ Letter sekretariat.LetterID }](e)
 		return d.Letter, err
 	}

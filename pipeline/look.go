@@ -26,8 +26,9 @@ const glanceSize = 1 << 20
 
 // sorting is what a look at a mail decides.
 type sorting struct {
-	reason  sekretariat.ParkReason // "" = register
-	until   *time.Time             // with ParkHold
+	reason  sekretariat.ParkReason   // "" = register
+	until   *time.Time               // with ParkHold
+	to      sekretariat.DepartmentID // who gets it without a number
 	thread  *sekretariat.Thread
 	reading *sekretariat.Reading // what was read, for the clerk
 	bounced sekretariat.LetterID // the letter whose acknowledgement came back
@@ -124,7 +125,7 @@ func (p *Pipeline) lookAt(ctx context.Context, a sekretariat.ArrivedData) (sorti
 // it.
 func (p *Pipeline) setAside(ctx context.Context, a sekretariat.ArrivedData, l sekretariat.SortedLetter, v sorting) (sekretariat.SortedLetter, error) {
 	l = parked(l, v.reason, "")
-	l.Until, l.Thread = v.until, v.thread
+	l.Until, l.Thread, l.Department = v.until, v.thread, v.to
 	if v.reading == nil {
 		return l, nil
 	}
@@ -175,7 +176,7 @@ func (p *Pipeline) classify(a sekretariat.ArrivedData, r *sekretariat.Reading) s
 		until := p.o.Centre.Parking.HoldFrom(p.o.Clock())
 		v.reason, v.until = sekretariat.ParkHold, &until
 	default:
-		v.reason = sekretariat.ParkReason(rule.Category)
+		v.reason, v.to = sekretariat.ParkReason(rule.Category), rule.Department
 	}
 	return v
 }

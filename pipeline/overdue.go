@@ -27,14 +27,14 @@ func (p *Pipeline) Overdue(ctx context.Context, id sekretariat.LetterID, n sekre
 		return fmt.Errorf("letter %s: %w", id, ledger.ErrNotFound)
 	}
 	for {
-		if l.Revision > 0 || l.Cancelled || l.Status == sekretariat.StatusParked {
+		if l.Decided() || l.Cancelled || l.Status == sekretariat.StatusParked {
 			return nil
 		}
 		decision := sekretariat.Decision{
 			Department: sekretariat.Sekretariat, Urgency: sekretariat.Normal, Rule: RuleOverdue,
 			Evidence: []sekretariat.Evidence{{Field: "fallback", Term: RuleOverdue}}, Config: p.o.Centre.Version,
 		}
-		e, err := p.routed(nil, id, n, decision, l.Closed, l.Arrived.Received, "", nil)
+		e, err := p.routed(l, id, n, decision, l.Closed, l.Arrived.Received, "", nil)
 		if err != nil {
 			return err
 		}

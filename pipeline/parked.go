@@ -82,12 +82,15 @@ func (p *Pipeline) releasing(ctx context.Context, l *sekretariat.Letter, by stri
 		return nil, nil, err
 	}
 	if first == l.ID.Submission() {
-		e, err = p.event(sekretariat.EventReleased, "clerk", string(l.ID), 0, sekretariat.ReleasedData{Letter: l.ID, By: by, Reason: string(l.Reason)})
+		revision, withdraw := takenBack(l)
+		e, err = p.event(sekretariat.EventReleased, "clerk", string(l.ID), 0,
+			sekretariat.ReleasedData{Letter: l.ID, By: by, Reason: string(l.Reason), Revision: revision, Withdraw: withdraw})
 		return e, nil, err
 	}
 	of := sekretariat.NewLetterID(first, 1)
-	e, err = p.event(sekretariat.EventParked, "clerk", string(l.ID), int(p.o.Clock().UnixMilli()),
-		sekretariat.ParkedData{Letter: l.ID, Reason: sekretariat.ParkDuplicate, Of: of, By: by})
+	data := Handing(l, sekretariat.ParkDuplicate, "", by)
+	data.Of = of
+	e, err = p.event(sekretariat.EventParked, "clerk", string(l.ID), int(p.o.Clock().UnixMilli()), data)
 	if by == releasedByHold {
 		return e, nil, err
 	}
@@ -104,8 +107,8 @@ func (p *Pipeline) forbidden(ctx context.Context, who sekretariat.Principal, id 
 }
 
 // Park says that a parked item is not subject to registration, and of which
-// category (rule P9). A department may be named, which can then read it without
-// a number. Registered letters keep their number for ever.
+// category (rule P9). A department may be named, which then gets it into its
+// queue without a number. Registered letters keep their number for ever.
 func (p *Pipeline) Park(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID, reason sekretariat.ParkReason, to sekretariat.DepartmentID) error {
 	if !reason.Unregistrable() {
 		return fmt.Errorf("%w: the category is %s, %s or %s", ErrInvalid, sekretariat.ParkWorking, sekretariat.ParkInternal, sekretariat.ParkInformational)
@@ -114,10 +117,11 @@ func (p *Pipeline) Park(ctx context.Context, who sekretariat.Principal, id sekre
 		return fmt.Errorf("%w: this centre has no department %q", ErrInvalid, to)
 	}
 	return p.aside(ctx, who, id, func(l *sekretariat.Letter) (sekretariat.EventType, any, error) {
-		if l.Reason == sekretariat.ParkDuplicate || l.Reason == reason && (l.Department == to || to == "" && l.Department == sekretariat.Sekretariat) {
+		data := Handing(l, reason, to, who.ID)
+		if l.Reason == sekretariat.ParkDuplicate || l.Reason == reason && (data.Revision == 0 || l.Handed() && l.Department == to) {
 			return "", nil, nil
 		}
-		return sekretariat.EventParked, sekretariat.ParkedData{Letter: id, Reason: reason, Department: to, By: who.ID}, nil
+		return sekretariat.EventParked, data, nil
 	})
 }
 

@@ -169,7 +169,7 @@ func (o *office) await(id sekretariat.LetterID, what string, ok func(*sekretaria
 	}
 }
 
-func routed(l *sekretariat.Letter) bool { return l.Revision > 0 }
+func routed(l *sekretariat.Letter) bool { return l.Decided() }
 
 // queueOf lists the events of a department's queue as "type letter revision".
 func (o *office) queueOf(d sekretariat.DepartmentID) []string {

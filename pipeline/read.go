@@ -47,7 +47,7 @@ func (p *Pipeline) read(ctx context.Context, s ledger.Stored) error {
 		}
 		data := sekretariat.ReadData{
 			Letter: id, Number: d.Entry.Number, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
-			Arrived: lite(d.Arrived), Closed: d.Closed,
+			Arrived: lite(d.Arrived), Closed: d.Closed, Decided: d.Before,
 		}
 		data.Thread = p.thread(d.Arrived, reading)
 		if l != nil {

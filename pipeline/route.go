@@ -23,6 +23,8 @@ func (p *Pipeline) route(ctx context.Context, s ledger.Stored) error {
 		return p.decide(ctx, s)
 	case sekretariat.EventRouted:
 		return p.deliver(ctx, s)
+	case sekretariat.EventSorted, sekretariat.EventParked, sekretariat.EventReleased:
+		return p.handOver(ctx, s)
 	}
 	return nil
 }
@@ -44,10 +46,10 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 	}
 	last := s.Seq
 	if d.Decided > 0 {
-		last = 0 // there is a decision already: look at it first
+		last = 0 // somebody has or had the letter already: look first
 	}
 	return p.amend(ctx, d.Letter, last, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
-		if l != nil && (l.Cancelled || l.Revision > 0 && (l.Decision.Rule != RuleOverdue || l.Status != sekretariat.StatusRouted)) {
+		if l != nil && (l.Cancelled || l.Decided() && (l.Decision.Rule != RuleOverdue || l.Status != sekretariat.StatusRouted)) {
 			return nil, nil // decided before a crash, or in a person's hands
 		}
 		e, err := p.routed(l, d.Letter, d.Number, advice.Decision, d.Closed, d.Arrived.Received, "", nil)
@@ -118,8 +120,11 @@ func (p *Pipeline) routed(l *sekretariat.Letter, id sekretariat.LetterID, n sekr
 		Letter: id, Number: n, Revision: 1, Decision: decision, By: by, Reason: reason,
 		Closed: closed || decision.Closed || p.closed(decision.Department), Received: received,
 	}
-	if l != nil && l.Revision > 0 {
-		d.Revision, d.From = l.Revision+1, l.Department
+	if l != nil {
+		d.Revision = l.Revision + 1
+	}
+	if l != nil && l.Decided() {
+		d.From = l.Department
 		d.Withdraw = former(l, d)
 	}
 	return p.event(sekretariat.EventRouted, "route", string(id), d.Revision, d)
@@ -182,7 +187,7 @@ func (p *Pipeline) deliver(ctx context.Context, s ledger.Stored) error {
 		return ledger.Permanent(err)
 	}
 	for _, former := range d.Withdraw {
-		if err := p.withdraw(ctx, d, former); err != nil {
+		if err := p.withdraw(ctx, d.Letter, d.Revision, former); err != nil {
 			return err
 		}
 	}
@@ -210,25 +215,26 @@ func (p *Pipeline) queue(ctx context.Context, d sekretariat.RoutedData, to sekre
 	if err != nil {
 		return err
 	}
-	return p.enqueue(ctx, to, d.Decision.Urgency.Lane(), d, *e)
+	return p.enqueue(ctx, to, d.Decision.Urgency.Lane(), d.Letter, d.Revision, *e)
 }
 
 // withdraw tells the former department to delete its copy (rule P4). It goes
 // into the urgent lane: nothing is more urgent than a letter in wrong hands.
-func (p *Pipeline) withdraw(ctx context.Context, d sekretariat.RoutedData, former sekretariat.DepartmentID) error {
-	e, err := p.event(sekretariat.EventWithdrawn, "deliver", string(d.Letter)+"@"+string(former), d.Revision,
-		sekretariat.WithdrawnData{Letter: d.Letter, Department: former, Revision: d.Revision - 1})
+// revision is that by which the department has the letter no more.
+func (p *Pipeline) withdraw(ctx context.Context, id sekretariat.LetterID, revision int, former sekretariat.DepartmentID) error {
+	e, err := p.event(sekretariat.EventWithdrawn, "deliver", string(id)+"@"+string(former), revision,
+		sekretariat.WithdrawnData{Letter: id, Department: former, Revision: revision - 1})
 	if err != nil {
 		return err
 	}
-	return p.enqueue(ctx, former, sekretariat.Urgent.Lane(), d, *e)
+	return p.enqueue(ctx, former, sekretariat.Urgent.Lane(), id, revision, *e)
 }
 
-func (p *Pipeline) enqueue(ctx context.Context, to sekretariat.DepartmentID, lane string, d sekretariat.RoutedData, e sekretariat.Event) error {
-	subject := fmt.Sprintf("%s.%s.%s.%d", to, lane, d.Letter, d.Revision)
+func (p *Pipeline) enqueue(ctx context.Context, to sekretariat.DepartmentID, lane string, id sekretariat.LetterID, revision int, e sekretariat.Event) error {
+	subject := fmt.Sprintf("%s.%s.%s.%d", to, lane, id, revision)
 	_, err := p.o.Log.Append(ctx, ledger.Queue, ledger.Record{Subject: subject, Event: e})
 	if err == nil || errors.Is(err, ledger.ErrConflict) {
 		return nil // now, or before a crash
 	}
-	return fmt.Errorf("queue %s for %s: %w", d.Letter, to, err)
+	return fmt.Errorf("queue %s for %s: %w", id, to, err)
 }

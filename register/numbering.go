@@ -15,6 +15,7 @@ type request struct {
 	closed  bool
 	arrived sekretariat.ArrivedData
 	cause   uint64 // sequence on LETTER of the event that asks
+	before  int    // revision of the letter by then
 }
 
 // next returns the number that follows last at time t (rule P2: the year is
@@ -40,7 +41,7 @@ func (o Options) number(last sekretariat.Entry, now time.Time, rs []request) []s
 			Letter: r.letter, Parent: r.parent, Manifest: r.arrived.Manifest,
 			Arrived: r.arrived.Arrived, Received: r.arrived.Received, Registered: at,
 		}, last.Digest)
-		out = append(out, sekretariat.RegisteredData{Entry: last, Arrived: r.arrived, Range: r.span, Closed: r.closed, Cause: r.cause})
+		out = append(out, sekretariat.RegisteredData{Entry: last, Arrived: r.arrived, Range: r.span, Closed: r.closed, Cause: r.cause, Before: r.before})
 	}
 	return out
 }
@@ -75,7 +76,7 @@ func (o Options) asks(e sekretariat.Event, seq uint64, state func() (*sekretaria
 		if err != nil || o.seriesOf(l.Series, l.Arrived) != o.Series {
 			return nil, err
 		}
-		return []request{{letter: l.ID, parent: l.Parent, span: l.Range, closed: l.Closed, arrived: l.Arrived, cause: seq}}, nil
+		return []request{{letter: l.ID, parent: l.Parent, span: l.Range, closed: l.Closed, arrived: l.Arrived, cause: seq, before: l.Revision}}, nil
 	}
 	return nil, nil
 }

@@ -181,7 +181,7 @@ func (r *rebuilder) entries(ctx context.Context, series sekretariat.SeriesID, la
 		if err != nil {
 			return err
 		}
-		d := sekretariat.RegisteredData{Entry: e, Arrived: a, Range: l.letter.Range, Closed: l.letter.Closed, Cause: l.seq}
+		d := sekretariat.RegisteredData{Entry: e, Arrived: a, Range: l.letter.Range, Closed: l.letter.Closed, Cause: l.seq, Before: l.letter.Revision}
 		if err := r.append(ctx, ledger.Register(series), string(e.Letter), 0, sekretariat.EventRegistered, string(e.Letter), e.Registered, d); err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (r *rebuilder) sort(ctx context.Context, s *verified, e sekretariat.Entry, 
 		t, data = sekretariat.EventSorted, sekretariat.SortedData{Arrived: a, Letters: letters}
 		r.note("sorted", string(sub), "its sorting was lost: whether further letters of it were parked, and whether it was closed, is not known")
 	case parked:
-		t, data = sekretariat.EventReleased, sekretariat.ReleasedData{Letter: id, By: "rebuild", Reason: "registered"}
+		t, data = sekretariat.EventReleased, r.released(s, id)
 	default:
 		from := e.Parent
 		if from == "" {
@@ -263,6 +263,18 @@ func (r *rebuilder) sort(ctx context.Context, s *verified, e sekretariat.Entry, 
 	l := r.v.letter(ledger.Letter, 0, id)
 	l.asked, l.parked = true, false
 	return nil
+}
+
+// released makes the release that was lost of a parked letter; whoever had it
+// without a number has it no more.
+func (r *rebuilder) released(s *verified, id sekretariat.LetterID) sekretariat.ReleasedData {
+	d := sekretariat.ReleasedData{Letter: id, By: "rebuild", Reason: "registered"}
+	for _, l := range s.letters {
+		if int(l.part) == id.Part() && l.revision > 0 && r.v.names[l.owner] != sekretariat.Sekretariat {
+			d.Revision, d.Withdraw = int(l.revision)+1, []sekretariat.DepartmentID{r.v.names[l.owner]}
+		}
+	}
+	return d
 }
 
 // placed is a letter as LETTER knows it.

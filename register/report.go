@@ -58,6 +58,7 @@ type Report struct {
 	Registered int                              `json:"registered"` // cancelled ones too
 	Cancelled  int                              `json:"cancelled"`
 	Parked     int                              `json:"parked"`
+	Handed     int                              `json:"handed"`    // of the parked: with a department, without a number
 	Destroyed  int                              `json:"destroyed"` // submissions whose key was shredded
 	Queues     map[sekretariat.DepartmentID]int `json:"queues"`    // letters by owning queue, done ones too
 	Waiting    Waiting                          `json:"waiting"`
@@ -97,6 +98,9 @@ func (r *Report) Text() string {
 	}
 	line("  registered %d = in queues %d + waiting: reading %d, decision %d, queue %d",
 		r.Registered, queued, r.Waiting.Reading, r.Waiting.Decision, r.Waiting.Queue)
+	if r.Handed > 0 {
+		line("  of the parked %d are with a department, without a number", r.Handed)
+	}
 	for _, d := range slices.Sorted(maps.Keys(r.Queues)) {
 		line("    queue %-24s %d", d, r.Queues[d])
 	}

@@ -74,12 +74,13 @@ type verified struct {
 type checked struct {
 	part                           int16
 	asked, parked, read, cancelled bool // by LETTER
+	decided                        bool // not only handed over without a number
 	hasReading                     bool
 	series                         int8 // of the number, index in VerifyOptions.Series
 	year                           int16
-	number                         int32 // 0: none
-	revision                       int32 // of the decision in force
-	owner                          int16
+	number                         int32     // 0: none
+	revision                       int32     // of the decision or handing over in force
+	owner                          int16     // by it
 	queued                         []inQueue // by department
 }
 
@@ -87,6 +88,7 @@ type checked struct {
 type inQueue struct {
 	department          int16
 	copy                bool
+	handed              bool // without a number
 	revision, withdrawn int32
 }
 
@@ -238,7 +240,11 @@ func (v *verifier) queue(ctx context.Context) error {
 		switch s.Event.Type {
 		case sekretariat.EventQueued:
 			if d, ok := decode[sekretariat.QueuedData](v, s); ok {
-				v.queued(s, d)
+				v.queued(s, d.Letter, d.Department, d.Revision, inQueue{copy: d.Copy})
+			}
+		case sekretariat.EventHanded:
+			if d, ok := decode[sekretariat.HandedData](v, s); ok {
+				v.queued(s, d.Letter, d.Department, d.Revision, inQueue{handed: true})
 			}
 		case sekretariat.EventWithdrawn:
 			if d, ok := decode[sekretariat.WithdrawnData](v, s); ok {
@@ -251,17 +257,17 @@ func (v *verifier) queue(ctx context.Context) error {
 	})
 }
 
-func (v *verifier) queued(s ledger.Stored, d sekretariat.QueuedData) {
-	l := v.letter(s.Stream, s.Seq, d.Letter)
+func (v *verifier) queued(s ledger.Stored, id sekretariat.LetterID, to sekretariat.DepartmentID, revision int, how inQueue) {
+	l := v.letter(s.Stream, s.Seq, id)
 	if l == nil {
 		return
 	}
-	q := l.in(v.department(d.Department))
-	switch rev := int32(d.Revision); {
+	q := l.in(v.department(to))
+	switch rev := int32(revision); {
 	case rev < 1 || rev == q.revision:
-		v.fault("queued-twice", string(d.Letter), doReport, "revision %d was queued for %s more than once", d.Revision, d.Department)
+		v.fault("queued-twice", string(id), doReport, "revision %d was queued for %s more than once", revision, to)
 	case rev > q.revision:
-		q.revision, q.copy = rev, d.Copy
+		q.revision, q.copy, q.handed = rev, how.copy, how.handed
 	}
 }
 

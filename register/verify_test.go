@@ -221,6 +221,11 @@ func TestVerifyFinds(t *testing.T) {
 				sekretariat.QueuedData{Letter: e.Letter, Department: "dps", Revision: 1})
 		}},
 		{"queued-early", false, func(t *testing.T, d *desk) { d.Queue(d.entries[8], 1, noon, "dps", false) }},
+		{"owners queued-unnumbered wrong-queue", false, func(t *testing.T, d *desk) {
+			e := d.entries[0] // had it before it got its number, and was never told that it has it no more
+			d.Append(ledger.Queue, fmt.Sprintf("kadry.normal.%s.1", e.Letter), 0, sekretariat.EventHanded, string(e.Letter), 1, noon,
+				sekretariat.HandedData{Letter: e.Letter, Department: "kadry", Revision: 1})
+		}},
 		{"queued-ahead", false, func(t *testing.T, d *desk) {
 			d.Withdraw(d.entries[0], 1, noon, "dps")
 			d.Queue(d.entries[0], 2, noon, "dps", false)

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -25,6 +26,13 @@ func (v *verifier) letters(ctx context.Context) error {
 			if d, ok := decode[sekretariat.ReleasedData](v, s); ok {
 				if l := v.letter(s.Stream, s.Seq, d.Letter); l != nil {
 					l.asked, l.parked = true, false
+					l.handed(d.Revision, v.department(sekretariat.Sekretariat))
+				}
+			}
+		case sekretariat.EventParked:
+			if d, ok := decode[sekretariat.ParkedData](v, s); ok {
+				if l := v.letter(s.Stream, s.Seq, d.Letter); l != nil {
+					l.handed(d.Revision, v.department(cmp.Or(d.Department, sekretariat.Sekretariat)))
 				}
 			}
 		case sekretariat.EventCancelled:
@@ -69,6 +77,9 @@ func (v *verifier) parts(s ledger.Stored, sub sekretariat.SubmissionID, letters 
 		}
 		l.asked = sl.Action == sekretariat.ActionRegister
 		l.parked = !l.asked
+		if l.parked && sl.Department != "" && sl.Department != sekretariat.Sekretariat {
+			l.handed(1, v.department(sl.Department))
+		}
 	}
 }
 
@@ -79,7 +90,14 @@ func (v *verifier) routed(s ledger.Stored, d sekretariat.RoutedData) {
 	}
 	v.sameNumber(l, d.Letter, d.Number, s)
 	if rev := int32(d.Revision); rev > l.revision {
-		l.revision, l.owner = rev, v.department(d.Decision.Department)
+		l.revision, l.owner, l.decided = rev, v.department(d.Decision.Department), true
+	}
+}
+
+// handed notes who has a letter without a number, the sekretariat for nobody.
+func (l *checked) handed(revision int, to int16) {
+	if rev := int32(revision); rev > l.revision {
+		l.revision, l.owner = rev, to
 	}
 }
 
@@ -134,12 +152,12 @@ func (v *verifier) judgeLetter(id sekretariat.LetterID, l *checked, received tim
 		v.fault("parked-numbered", string(id), doReport, "parked, and registered as %s", v.numberOf(l).Identifier())
 	case l.parked:
 		v.report.Parked++
-		v.notQueued(id, l, "parked")
+		v.onlyHanded(id, l, received, "parked")
 		return
 	case l.number == 0:
 		w.Number++
 		v.waits(received)
-		v.notQueued(id, l, "not registered")
+		v.onlyHanded(id, l, received, "not registered")
 		return
 	}
 	v.report.Registered++
@@ -147,7 +165,7 @@ func (v *verifier) judgeLetter(id sekretariat.LetterID, l *checked, received tim
 		v.report.Cancelled++
 	}
 	switch {
-	case l.revision > 0:
+	case l.decided:
 		v.owned(id, l, received)
 		return
 	case l.read:
@@ -156,14 +174,32 @@ func (v *verifier) judgeLetter(id sekretariat.LetterID, l *checked, received tim
 		w.Reading++
 	}
 	v.waits(received)
-	v.notQueued(id, l, "not decided on")
+	v.onlyHanded(id, l, received, "not decided on")
 }
 
-func (v *verifier) notQueued(id sekretariat.LetterID, l *checked, why string) {
+// onlyHanded checks that nobody has a letter that is not decided on but the
+// department that LETTER says has it without a number.
+func (v *verifier) onlyHanded(id sekretariat.LetterID, l *checked, received time.Time, why string) {
+	holder := l.revision > 0 && l.parked && v.names[l.owner] != sekretariat.Sekretariat
+	has, late := false, false
 	for _, q := range l.queued {
-		if q.revision > q.withdrawn {
+		switch live := q.revision > q.withdrawn; {
+		case live && !q.handed:
 			v.fault("queued-early", string(id), doReport, "is %s, and in the queue of %s", why, v.names[q.department])
+		case live && q.revision > l.revision:
+			v.fault("queued-ahead", string(id), doRebuild, "revision %d is in a queue, LETTER knows %d only", q.revision, l.revision)
+		case live && holder && q.department == l.owner && q.revision == l.revision:
+			has = true
+		case live:
+			late = true // its withdrawal, or the newer event, is on its way
 		}
+	}
+	if has {
+		v.report.Handed++
+	}
+	if late || holder && !has {
+		v.report.Waiting.Queue++
+		v.waits(received)
 	}
 }
 
@@ -190,6 +226,9 @@ func (v *verifier) owned(id sekretariat.LetterID, l *checked, received time.Time
 			continue
 		}
 		owners++
+		if q.handed {
+			v.fault("queued-unnumbered", string(id), doReport, "is registered, and in the queue of %s without its number", v.names[q.department])
+		}
 		if q.department != l.owner {
 			v.fault("wrong-queue", string(id), doReport, "is in the queue of %s, its owner is %s", v.names[q.department], v.names[l.owner])
 		}

@@ -28,7 +28,7 @@ func parkedCommand(ctx context.Context, c *cli) error {
 	f.StringVar(&o.centre, "centre", "", "centre, when there are several")
 	f.StringVar(&o.letter, "letter", "", "id of the letter, as `parked list` shows it")
 	f.StringVar(&o.category, "category", "", "set: robocze, wewnetrzne or informacyjne")
-	f.StringVar(&o.division, "department", "", "set: a department that may read it without a number")
+	f.StringVar(&o.division, "department", "", "set: a department that gets it into its queue without a number")
 	if _, err := c.parse(f); err != nil {
 		return err
 	}

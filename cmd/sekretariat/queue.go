@@ -107,6 +107,16 @@ func inQueue(ctx context.Context, l *ledger.Ledger, centre sekretariat.CentreID,
 			if d.Revision > gone[d.Letter] && d.Revision >= byLetter[d.Letter].data.Revision {
 				byLetter[d.Letter] = queued{d, s.Time}
 			}
+		case sekretariat.EventHanded:
+			d, err := sekretariat.DataOf[sekretariat.HandedData](s.Event)
+			if err != nil {
+				return err
+			}
+			if d.Revision > gone[d.Letter] && d.Revision >= byLetter[d.Letter].data.Revision {
+				byLetter[d.Letter] = queued{sekretariat.QueuedData{
+					Letter: d.Letter, Department: d.Department, Printed: "(none)", Urgency: sekretariat.Normal, Revision: d.Revision, Received: d.Received, Content: d.Content,
+				}, s.Time}
+			}
 		case sekretariat.EventWithdrawn:
 			d, err := sekretariat.DataOf[sekretariat.WithdrawnData](s.Event)
 			if err != nil {

@@ -58,7 +58,7 @@ func about(e sekretariat.Event) (id sekretariat.LetterID, ok bool, err error) {
 // concerns tells whether an acknowledgement of the letter is to be thought of
 // now.
 func (b *Outbox) concerns(l *sekretariat.Letter) bool {
-	ready := l.Reader != "" && l.Revision > 0 && l.Decision.Rule != pipeline.RuleOverdue && !l.Number.IsZero()
+	ready := l.Reader != "" && l.Decided() && l.Decision.Rule != pipeline.RuleOverdue && !l.Number.IsZero()
 	return ready && l.Ack == nil && !l.Cancelled && l.Arrived.Kind == sekretariat.KindMail && !b.tooLate(l) &&
 		(len(b.cfg.Accounts) == 0 || slices.Contains(b.cfg.Accounts, l.Arrived.Account))
 }

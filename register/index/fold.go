@@ -52,6 +52,10 @@ func (w *writer) applyEvent(s ledger.Stored) error {
 		return with(e, func(d sekretariat.QueuedData) error {
 			return w.letter(w.queue, d.Letter, d.Revision, string(d.Department), d.Copy, millis(e.Time))
 		})
+	case sekretariat.EventHanded:
+		return with(e, func(d sekretariat.HandedData) error {
+			return w.letter(w.queue, d.Letter, d.Revision, string(d.Department), false, millis(e.Time))
+		})
 	case sekretariat.EventWithdrawn:
 		return with(e, func(d sekretariat.WithdrawnData) error {
 			return w.letter(w.withdraw, d.Letter, d.Revision, string(d.Department), millis(e.Time))

@@ -86,6 +86,14 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.ReleasedData
 		d, err = sekretariat.DataOf[sekretariat.ReleasedData](e)
 		of, s.By, s.Code = d.Letter, d.By, d.Reason
+	case sekretariat.EventParked:
+		var d sekretariat.ParkedData
+		d, err = sekretariat.DataOf[sekretariat.ParkedData](e)
+		of, s.By, s.Code, s.Department, s.Revision = d.Letter, d.By, string(d.Reason), d.Department, d.Revision
+	case sekretariat.EventJunkConfirmed:
+		var d sekretariat.JunkConfirmedData
+		d, err = sekretariat.DataOf[sekretariat.JunkConfirmedData](e)
+		of, s.By = d.Letter, d.By
 	case sekretariat.EventCancelled:
 		var d sekretariat.CancelledData
 		d, err = sekretariat.DataOf[sekretariat.CancelledData](e)

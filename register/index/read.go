@@ -209,6 +209,14 @@ func (x *Index) Parked(ctx context.Context, p sekretariat.Principal, page Page) 
 	return x.oldest(ctx, s, q, "", page)
 }
 
+// Handed lists what a department has without a number, the oldest first.
+func (x *Index) Handed(ctx context.Context, p sekretariat.Principal, d sekretariat.DepartmentID, page Page) ([]Row, string, error) {
+	s := x.see(p)
+	q := query{where: []string{"l.status = 'parked'", "l.department = ?"}, args: []any{string(d)}, order: "l.urgent DESC, l.received ASC, l.id ASC"}
+	q.and(s.full, s.args...)
+	return x.oldest(ctx, s, q, d, page)
+}
+
 // oldest runs a list in the order of a queue.
 func (x *Index) oldest(ctx context.Context, s sight, q query, d sekretariat.DepartmentID, page Page) ([]Row, string, error) {
 	if page.After != "" {
