@@ -24,12 +24,14 @@ type ReadText func(ctx context.Context, letter sekretariat.LetterID, reading sek
 // How readings get into the index: some at once, and again after a while what
 // could not be opened.
 const (
-	wordBatch   = 100
-	wordReaders = 2
-	wordRetry   = 5 * time.Second
-	wordIdle    = time.Minute
-	maxWords    = 20_000 // different words of one letter
-	maxTitle    = 300    // characters of a subject or name in lists
+	wordBatch    = 100
+	wordReaders  = 2
+	wordCalm     = 250 * time.Millisecond
+	wordPatience = 10 * time.Second
+	wordRetry    = 5 * time.Second
+	wordIdle     = time.Minute
+	maxWords     = 20_000 // different words of one letter
+	maxTitle     = 300    // characters of a subject or name in lists
 )
 
 // Words puts the words of letters into the index as they are read, until ctx
@@ -42,6 +44,7 @@ func (x *Index) Words(ctx context.Context, read ReadText) error {
 	}
 	defer db.Close()
 	for {
+		x.awaitCalm(ctx)
 		seen := x.Applied(ledger.Letter)
 		done, failed, err := x.wordSome(ctx, db, read)
 		switch {
@@ -59,6 +62,22 @@ func (x *Index) Words(ctx context.Context, read ReadText) error {
 		wait, cancel := context.WithTimeout(ctx, pause)
 		_ = x.mark(ledger.Letter).wait(wait, seen+1) // whatever ends it, we look again
 		cancel()
+	}
+}
+
+// awaitCalm returns when no letter has moved for a moment, or after a while all
+// the same: when a full mailbox is taken in, the processor belongs to bringing
+// letters into their queues, and what they are found by can follow.
+func (x *Index) awaitCalm(ctx context.Context) {
+	patience, stop := context.WithTimeout(ctx, wordPatience)
+	defer stop()
+	for patience.Err() == nil {
+		pause, cancel := context.WithTimeout(patience, wordCalm)
+		err := x.mark(ledger.Letter).wait(pause, x.Applied(ledger.Letter)+1)
+		cancel()
+		if err != nil { // nothing moved
+			return
+		}
 	}
 }
 
