@@ -20,7 +20,7 @@ import (
 
 // Name is what a Reading of this package says in its field Reader. It changes
 // whenever the same document would be read differently.
-const Name = "epuap-3"
+const Name = "epuap-4"
 
 // The codes of the findings of this reader.
 const (

@@ -203,7 +203,7 @@ func (c *check) result() Result {
 	if err := c.numbers(); err != nil {
 		r.Verdict, r.Reason = Invalid, reasonOf(err)
 	} else {
-		r.Crypto = true
+		r.Crypto = !c.unknown()
 		r.Verdict, r.Reason = c.worth(r.Covers, role, standing)
 	}
 	r.Signer.Basis = "claim"
@@ -276,16 +276,26 @@ func (c *check) covers() bool {
 	}
 	for i, r := range c.sig.References {
 		target, err := c.doc.Target(r)
-		if err == nil && (target == nil || target == c.doc.Root) && !errors.Is(c.results[i](), xmlsec.ErrUnsupported) {
+		if err == nil && (target == nil || target == c.doc.Root) && !r.Filtered() && !errors.Is(c.results[i](), xmlsec.ErrUnsupported) {
 			return true
 		}
 	}
 	return false
 }
 
-// transformed tells whether a reference has a transform that we do not apply.
+// transformed tells whether a reference has a transform that we do not apply,
+// or one that takes away what it likes.
 func (c *check) transformed() bool {
+	if slices.ContainsFunc(c.sig.References, func(r xmlsec.Reference) bool { return r.Filtered() }) {
+		return true
+	}
 	return slices.ContainsFunc(c.results, func(result func() error) bool { return errors.Is(result(), xmlsec.ErrTransform) })
+}
+
+// unknown tells whether a reference was passed over: nobody knows whether its
+// digest is right.
+func (c *check) unknown() bool {
+	return slices.ContainsFunc(c.results, func(result func() error) bool { return result() != nil })
 }
 
 // propertiesSigned tells whether a reference protects the SignedProperties of

@@ -53,6 +53,12 @@ func byName(br *bufio.Reader, name string) (io.Reader, string, error) {
 		return &tableReader{src: br, table: tableOf(charmap.ISO8859_2)}, "ISO-8859-2", nil
 	case "WINDOWS-1250", "CP1250":
 		return &tableReader{src: br, table: tableOf(charmap.Windows1250)}, "windows-1250", nil
+	case "ISO-8859-1", "LATIN1", "ISO_8859-1":
+		return &tableReader{src: br, table: tableOf(charmap.ISO8859_1)}, "ISO-8859-1", nil
+	case "WINDOWS-1252", "CP1252":
+		return &tableReader{src: br, table: tableOf(charmap.Windows1252)}, "windows-1252", nil
+	case "ISO-8859-16":
+		return &tableReader{src: br, table: tableOf(charmap.ISO8859_16)}, "ISO-8859-16", nil
 	}
 	return nil, "", &Error{Kind: ErrEncoding, Message: "unknown encoding in the XML declaration"}
 }

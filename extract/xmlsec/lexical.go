@@ -55,7 +55,9 @@ func (s *Scanner) xmlDeclaration() error {
 func validDeclaration(a rawAttr) bool {
 	switch a.local {
 	case "version":
-		return a.prefix == "" && a.value == "1.0"
+		// A later version of 1.x is read as 1.0 (§2.8).
+		minor, ok := strings.CutPrefix(a.value, "1.")
+		return a.prefix == "" && ok && minor != "" && len(minor) < 4 && strings.Trim(minor, "0123456789") == ""
 	case "encoding":
 		return a.prefix == "" && a.value != ""
 	case "standalone":

@@ -10,11 +10,13 @@ type plan struct {
 	c14n      Method
 	enveloped bool // without this signature
 	unsigned  bool // without any ds:Signature
+	filter         // of its own
 }
 
 // plan accepts the transforms that ePUAP letters have: removal of signatures,
-// then at most one canonicalisation. Without one, Canonical XML 1.0 is implied
-// (XML Signature §4.4.3.2).
+// then at most one canonicalisation, and filters that mean whole elements.
+// Without a canonicalisation, Canonical XML 1.0 is implied (XML Signature
+// §4.4.3.2).
 func (r *Reference) plan() (plan, error) {
 	p := plan{c14n: Method{Algorithm: C14N10}}
 	for i, t := range r.Transforms {
@@ -25,6 +27,7 @@ func (r *Reference) plan() (plan, error) {
 			p.unsigned = true
 		case t.Method.valid() && i == len(r.Transforms)-1:
 			p.c14n = t.Method
+		case t.Algorithm == transformXPath && p.add(t, r.URI):
 		default:
 			return p, &Error{Kind: ErrTransform, Message: "not on our list"}
 		}
@@ -33,6 +36,19 @@ func (r *Reference) plan() (plan, error) {
 	// (XML Signature §4.4.3.3).
 	p.c14n.Algorithm = withoutComments(p.c14n.Algorithm)
 	return p, nil
+}
+
+// add takes a filter into the plan; false if it cannot be.
+func (p *plan) add(t Transform, uri string) bool {
+	f, ok := filterOf(t)
+	if !ok || f.only != nil && (p.only != nil || uri != "") {
+		return false
+	}
+	p.without = append(p.without, f.without...)
+	if f.only != nil {
+		p.only = f.only
+	}
+	return true
 }
 
 // withoutComments is the twin of an algorithm that leaves comments out.
@@ -131,6 +147,9 @@ func (d *Document) CheckReference(s *Signature, r Reference) error {
 		return err
 	}
 	p, err := r.plan()
+	if err == nil && r.Filtered() {
+		err = &Error{Kind: ErrTransform, Message: "filter of its own"} // only Stream applies them
+	}
 	if err != nil {
 		return err
 	}

@@ -127,6 +127,7 @@ func TestEncodings(t *testing.T) {
 		"UTF-16LE":     "\xff\xfe" + utf16le("<?xml version='1.0' encoding='UTF-16'?><a>"+text+"</a>"),
 		"windows-1250": "<?xml version='1.0' encoding='windows-1250'?><a>Za\xbf\xf3\xb3\xe6 g\xea\x9cl\xb9 ja\x9f\xf1 \xa3\xd3D\x8f</a>",
 		"ISO-8859-2":   "<?xml version=\"1.0\" encoding=\"iso-8859-2\" ?><a>Za\xbf\xf3\xb3\xe6 g\xea\xb6l\xb1 ja\xbc\xf1 \xa3\xd3D\xac</a>",
+		"ISO-8859-16":  "<?xml version=\"1.1\" encoding=\"ISO-8859-16\"?><a>Za\xbf\xf3\xb3\xe5 g\xfd\xf7l\xa2 ja\xae\xf1 \xa3\xd3D\xac</a>",
 	} {
 		d, err := parse(doc, xmlsec.Limits{})
 		if err != nil {
@@ -140,6 +141,11 @@ func TestEncodings(t *testing.T) {
 	d, err := parse("\xef\xbb\xbf<?xml version='1.0' encoding='UTF-8'?><a>"+text+"</a>", xmlsec.Limits{})
 	if err != nil || d.Root.Content() != text {
 		t.Errorf("byte order mark: %v", err)
+	}
+	for _, name := range []string{"ISO-8859-1", "windows-1252"} {
+		if d, err = parse("<?xml version='1.0' encoding='"+name+"'?><a>M\xfcller</a>", xmlsec.Limits{}); err != nil || d.Root.Content() != "Müller" || d.Encoding != name {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	d, err = parse("\xff\xfe"+utf16le("<a>😀</a>"), xmlsec.Limits{})
 	if err != nil || d.Root.Content() != "😀" {

@@ -125,14 +125,17 @@ func (j *job) token(w *walk, t *Token, signature bool) {
 		if j.ref.URI != "" && hasID(t.Attrs, j.ref.URI[1:]) {
 			j.begin(w, depth)
 		}
-		if signature && j.skip == 0 && (j.plan.unsigned || j.plan.enveloped && j.signature == w.signatures) {
+		if j.skip == 0 && j.leaves(w, t.Name, signature) {
 			j.skip = depth
+		}
+		if o := j.plan.only; o != nil && j.depth == 0 && j.skip == 0 && t.Name.Local == o.Local && t.Name.Space == o.Space {
+			j.enter(w, depth)
 		}
 	}
 	if j.err != nil {
 		return
 	}
-	if j.skip == 0 && (j.ref.URI == "" || j.depth > 0) {
+	if j.skip == 0 && (j.ref.URI == "" && j.plan.only == nil || j.depth > 0) {
 		if err := j.c14n.Token(t); err != nil {
 			j.err = err
 			return
@@ -148,6 +151,35 @@ func (j *job) token(w *walk, t *Token, signature bool) {
 	}
 }
 
+// leaves tells whether the element that begins is left out.
+func (j *job) leaves(w *walk, n Name, signature bool) bool {
+	return signature && (j.plan.unsigned || j.plan.enveloped && j.signature == w.signatures) || j.plan.leaves(n)
+}
+
+// enter starts at an element that a filter selects; there may be several, whose
+// canonical forms follow each other.
+func (j *job) enter(w *walk, depth int) {
+	if j.done {
+		if j.err = j.c14n.Close(); j.err != nil {
+			return
+		}
+		j.c14n, j.err = NewCanonicalizer(j.digest, j.plan.c14n)
+	}
+	if j.err == nil {
+		j.within(w, depth)
+	}
+}
+
+// within begins with one element and its context.
+func (j *job) within(w *walk, depth int) {
+	j.done, j.depth = true, depth
+	var scope []Binding
+	if n := len(w.s.open); n > 0 {
+		scope = w.s.scope[:w.s.open[n-1].bindings]
+	}
+	j.err = j.c14n.Within(scope, w.attrs)
+}
+
 // begin starts at the element that the reference names.
 func (j *job) begin(w *walk, depth int) {
 	switch {
@@ -158,9 +190,7 @@ func (j *job) begin(w *walk, depth int) {
 		j.err = structure("nothing is left of the reference")
 		return
 	}
-	j.done, j.depth = true, depth
-	scope := w.s.scope[:w.s.open[len(w.s.open)-1].bindings]
-	j.err = j.c14n.Within(scope, w.attrs)
+	j.within(w, depth)
 }
 
 // finish compares the digest.
