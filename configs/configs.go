@@ -149,7 +149,7 @@ type Centre struct {
 	Acknowledgement Acknowledgement `yaml:"acknowledgement"`
 
 	Unknown []UnknownValue `yaml:"unknown"` // what the office has not given yet
-	Proofs  string         `yaml:"proofs"`  // proofs and returns of letters that were sent: register (default; number and queue of the department of the case) or park
+	Proofs  string         `yaml:"proofs"`  // proofs and returns of letters that were sent: register (default; number and queue of the department of the case) or park (the same queue, without a number)
 	Notes   string         `yaml:"notes"`   // free text for the people who run it
 	Routing Routing        `yaml:"routing"` // what the learned model may do, and how sure it must be
 	Streets []Street       `yaml:"streets"` // which unit serves which street: the second step of routing

@@ -51,29 +51,6 @@ func (p *Pipeline) look(ctx context.Context, a sekretariat.ArrivedData) (sorting
 	return v, nil
 }
 
-// looksLikeProof tells whether an ePUAP document is an UPP or UPD (rule P11).
-// They are small; what cannot be read in time is a letter.
-func (p *Pipeline) looksLikeProof(ctx context.Context, a sekretariat.ArrivedData) (bool, error) {
-	if a.Size > glanceSize {
-		return false, nil
-	}
-	bounded, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	o, err := p.openOriginal(bounded, a.Submission)
-	if err == nil {
-		defer o.body.Close()
-		var r *sekretariat.Reading
-		if r, err = p.readAll(bounded, a, o, p.o.Glance); err == nil {
-			return r.Auto == "receipt", nil
-		}
-	}
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	p.o.Logger.Warn().Err(err).Str("submission", string(a.Submission)).Msg("an ePUAP document could not be looked at before it is registered; it is registered")
-	return false, nil
-}
-
 // safely makes an error of a panic: a fault of ours in looking must not keep a
 // letter from its number.
 func (p *Pipeline) safely(look func() (sorting, error)) (s sorting, err error) {

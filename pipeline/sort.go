@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"sekretariat"
-	"sekretariat/configs"
 	"sekretariat/ledger"
 )
 
@@ -53,17 +52,9 @@ func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekret
 		return parked(l, a.Park, ""), nil
 	case a.Test:
 		return parked(l, sekretariat.ParkTest, ""), nil
-	case a.Proof && p.o.Centre.Proofs == configs.ProofsPark:
-		return parked(l, sekretariat.ParkProof, ""), nil
 	}
-	if a.Kind == sekretariat.KindEPUAP && p.o.Centre.Proofs == configs.ProofsPark {
-		proof, err := p.looksLikeProof(ctx, a)
-		if err != nil {
-			return l, err
-		}
-		if proof {
-			return parked(l, sekretariat.ParkProof, ""), nil
-		}
+	if aside, proof, err := p.proofAside(ctx, a, l); proof || err != nil {
+		return aside, err
 	}
 	opened, err := p.unpack(ctx, a)
 	if err != nil {

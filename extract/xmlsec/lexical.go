@@ -3,6 +3,7 @@ package xmlsec
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 

@@ -44,7 +44,7 @@ func TestRefused(t *testing.T) {
 		"<a><!-- --->":                 xmlsec.ErrSyntax,
 		"<a><![CDATA[x</a>":            xmlsec.ErrSyntax,
 		"<![CDATA[x]]><a/>":            xmlsec.ErrSyntax,
-		"<?xml version='1.1'?><a/>":    xmlsec.ErrSyntax,
+		"<?xml version='2.0'?><a/>":    xmlsec.ErrSyntax,
 		"<?xml encoding='UTF-8'?><a/>": xmlsec.ErrSyntax,
 		"<a/><?xml version='1.0'?>":    xmlsec.ErrSyntax,
 		" <?xml version='1.0'?><a/>":   xmlsec.ErrSyntax,
