@@ -107,3 +107,16 @@ type Draft struct {
 	To   string `json:"to"`   // whom it is for
 	Text string `json:"text"` // Polish
 }
+
+// Above tells whether u is more urgent than o.
+func (u Urgency) Above(o Urgency) bool { return u.rank() > o.rank() }
+
+func (u Urgency) rank() int {
+	switch u {
+	case Danger:
+		return 2
+	case Urgent:
+		return 1
+	}
+	return 0
+}

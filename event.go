@@ -274,6 +274,7 @@ type RoutedData struct {
 	By       string         `json:"by,omitempty"` // principal on re-routing; "" = the router
 	Reason   *ObjectRef     `json:"reason,omitempty"`
 	Advice   *ObjectRef     `json:"advice,omitempty"` // the sealed Advice, when the router decided
+	Reread   int            `json:"reread,omitempty"` // the further reading that it follows from, see RereadData
 	Closed   bool           `json:"closed,omitempty"`
 	Received time.Time      `json:"received"`
 }

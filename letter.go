@@ -47,9 +47,15 @@ type Letter struct {
 	Failures   []FailedData
 	Scan       *Scan                  // what the virus scanner said, nil = not yet
 	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
-	Hold       time.Time              // parked with ParkHold: when it registers itself
-	Junk       *Confirmation          // parked: a person said that it is no letter
-	Ack        *Acknowledgement       // nil = none was thought of
+
+	Rereads     int          // further readings, see RereadData
+	RereadFiles int          // files that came later which the last one takes account of
+	Advised     int          // the further reading that the router has spoken of
+	Hint        DepartmentID // where the router would send it by a further reading; "" = where it is
+
+	Hold time.Time        // parked with ParkHold: when it registers itself
+	Junk *Confirmation    // parked: a person said that it is no letter
+	Ack  *Acknowledgement // nil = none was thought of
 }
 
 // State is the present state of one submission: all its letters, by part.
@@ -88,6 +94,10 @@ func (s *State) Apply(e Event) error {
 		err = fold(s, e, func(d ScannedData) LetterID { return d.Letter }, func(l *Letter, d ScannedData) { l.scanned(d, e.Time) })
 	case EventFetched:
 		err = fold(s, e, func(d FetchedData) LetterID { return d.Letter }, fetched)
+	case EventReread:
+		err = fold(s, e, func(d RereadData) LetterID { return d.Letter }, func(l *Letter, d RereadData) { l.reread(d) })
+	case EventAdvised:
+		err = fold(s, e, func(d AdvisedData) LetterID { return d.Letter }, func(l *Letter, d AdvisedData) { l.advised(d) })
 	case EventRouted:
 		err = fold(s, e, func(d RoutedData) LetterID { return d.Letter }, func(l *Letter, d RoutedData) { l.routed(d, e.Time) })
 	case EventTaken, EventDone:
@@ -219,7 +229,8 @@ func (l *Letter) routed(d RoutedData, at time.Time) {
 	if d.Revision <= l.Revision {
 		return
 	}
-	l.Revision, l.Decision, l.Routed = d.Revision, d.Decision, at
+	l.Revision, l.Decision, l.Routed, l.Hint = d.Revision, d.Decision, at, ""
+	l.Advised = max(l.Advised, d.Reread)
 	if d.Advice != nil {
 		l.Advice = d.Advice // stays when people re-route: contacts and warnings are still true
 	}

@@ -25,6 +25,7 @@ type letterData struct {
 	Printed  string
 	Where    string
 	Why      string
+	Hint     string              // department that a further reading points to, by name
 	Advice   *sekretariat.Advice // what the router says; nil = nothing
 	Waits    string
 	Sender   string
@@ -89,6 +90,9 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent, Parked: parkedOf(v.c.Config, l),
 	}
 	data.Effects = v.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At)
+	if l.Hint != "" {
+		data.Hint = departmentName(v.c.Config, l.Hint)
+	}
 	if !l.Number.IsZero() {
 		data.Printed = v.c.Config.Print(l.Number)
 	}
@@ -163,7 +167,7 @@ func (d *Desk) addAdvice(ctx context.Context, v visit, l *sekretariat.Letter, da
 		return err
 	}
 	data.Advice = &a
-	if l.Decision.Rule != pipeline.RulePerson { // the decision that it explains is in force
+	if l.Decision.Rule != pipeline.RulePerson && l.Hint == "" { // the decision that it explains is in force
 		data.Why = a.Explanation
 	}
 	return nil
@@ -240,7 +244,7 @@ func (d *Desk) keys(c *configs.Centre, l *sekretariat.Letter) []keyView {
 		if i < len(departmentKeys) {
 			k.Key = departmentKeys[i : i+1]
 		}
-		k.Suggested = slices.ContainsFunc(l.Decision.Suggestions, func(s sekretariat.Suggestion) bool { return s.Department == dep.ID })
+		k.Suggested = dep.ID == l.Hint || slices.ContainsFunc(l.Decision.Suggestions, func(s sekretariat.Suggestion) bool { return s.Department == dep.ID })
 		if to, instead := c.Substitute(dep.ID, today); instead != "" {
 			k.Instead = departmentName(c, to)
 		}

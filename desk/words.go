@@ -94,6 +94,7 @@ func urgencyWord(u sekretariat.Urgency) string {
 var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventArrived: "wpłynęło", sekretariat.EventSorted: "rozdzielono", sekretariat.EventReleased: "uznano za pismo",
 	sekretariat.EventSplit: "wydzielono pisma", sekretariat.EventCancelled: "anulowano wpis", sekretariat.EventRegistered: "zarejestrowano",
+	sekretariat.EventReread: "odczytano z plikami, które przyszły później", sekretariat.EventAdvised: "router wskazuje teraz",
 	sekretariat.EventRead: "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
 	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu", sekretariat.EventHanded: "bez numeru w kolejce działu",
 	sekretariat.EventParked: "odłożono", sekretariat.EventJunkConfirmed: "potwierdzono, że to nie pismo",

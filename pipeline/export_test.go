@@ -31,3 +31,6 @@ func ShortLook(t *testing.T, d time.Duration) {
 
 // HandleScan works on one event as the work group of the virus scanner would.
 func HandleScan(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.scan(ctx, s) }
+
+// HandleReread works on one event as the work group of further readings would.
+func HandleReread(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.reread(ctx, s) }

@@ -26,6 +26,8 @@ type Remote interface {
 	// Returns ErrRemoteGone, ErrRemoteTooLarge or ErrRemoteOff for what no
 	// repetition mends.
 	Fetch(ctx context.Context, account, id string, w io.Writer) error
+	// Accounts lists the accounts whose platform has files to fetch.
+	Accounts() []string
 	// Limit bounds one file of an account, octets; 0: nothing can be fetched.
 	Limit(account string) int64
 }
@@ -48,9 +50,17 @@ const (
 	fetchOdd      = "digest-differs"
 )
 
-// fetch gets the attachments of one letter that lie at the platform. It may be
-// down for hours: the letter has been routed long before.
-func (p *Pipeline) fetch(ctx context.Context, s ledger.Stored) error {
+// fetchGroup is the work group of an account. Each has one of its own, which
+// begins at the first letter: an account whose repository is configured later
+// then gets what its letters have referred to until now.
+func fetchGroup(account string) string {
+	sum := sha256.Sum256([]byte(account))
+	return "fetch-" + hex.EncodeToString(sum[:8])
+}
+
+// fetch gets the attachments of one letter of an account that lie at the
+// platform. It may be down for hours: the letter has been routed long before.
+func (p *Pipeline) fetch(ctx context.Context, account string, s ledger.Stored) error {
 	if s.Event.Type != sekretariat.EventRead {
 		return nil
 	}
@@ -58,7 +68,7 @@ func (p *Pipeline) fetch(ctx context.Context, s ledger.Stored) error {
 	if err != nil {
 		return ledger.Permanent(err)
 	}
-	if d.Arrived.Kind != sekretariat.KindEPUAP || d.Outcome == sekretariat.ReadUnreadable {
+	if d.Arrived.Kind != sekretariat.KindEPUAP || d.Arrived.Account != account || d.Outcome == sekretariat.ReadUnreadable {
 		return nil
 	}
 	r, err := LoadReading(ctx, p.o.Vault, p.id, d.Letter.Submission(), d.Reading)

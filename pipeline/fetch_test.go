@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"encoding/base64"
@@ -23,16 +24,28 @@ type platform struct {
 	files map[string]string
 	asked map[string]int
 	down  int // requests that fail for now
+
+	account string        // "" = "esp"
+	wait    chan struct{} // files come once it is closed; nil = at once
 }
 
+func (p *platform) Accounts() []string { return []string{cmp.Or(p.account, "esp")} }
+
 func (p *platform) Limit(account string) int64 {
-	if account != "esp" {
+	if account != cmp.Or(p.account, "esp") {
 		return 0
 	}
 	return 1 << 20
 }
 
-func (p *platform) Fetch(_ context.Context, account, id string, w io.Writer) error {
+func (p *platform) Fetch(ctx context.Context, account, id string, w io.Writer) error {
+	if p.wait != nil {
+		select {
+		case <-p.wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked[id]++

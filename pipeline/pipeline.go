@@ -132,6 +132,11 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 			})
 		}
 	}
+	if roles.Read {
+		g.Go(func() error {
+			return p.o.Log.Work(ctx, ledger.Letter, "reread", ledger.WorkOptions{Concurrency: rereaders, Wait: workerWait}, p.reread)
+		})
+	}
 	if roles.Route {
 		g.Go(func() error {
 			return p.o.Log.Work(ctx, ledger.Letter, "route", ledger.WorkOptions{Concurrency: 512, Wait: workerWait}, p.route)
@@ -144,9 +149,12 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 		})
 	}
 	if roles.Fetch && p.o.Remote != nil {
-		g.Go(func() error {
-			return p.o.Log.Work(ctx, ledger.Letter, "fetch", ledger.WorkOptions{Concurrency: fetchers, Wait: workerWait}, p.fetch)
-		})
+		for _, account := range p.o.Remote.Accounts() {
+			g.Go(func() error {
+				return p.o.Log.Work(ctx, ledger.Letter, fetchGroup(account), ledger.WorkOptions{Concurrency: fetchers, Wait: workerWait},
+					func(ctx context.Context, s ledger.Stored) error { return p.fetch(ctx, account, s) })
+			})
+		}
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("pipeline of %s: %w", p.id, err)

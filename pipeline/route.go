@@ -21,6 +21,8 @@ func (p *Pipeline) route(ctx context.Context, s ledger.Stored) error {
 	switch s.Event.Type {
 	case sekretariat.EventRead:
 		return p.decide(ctx, s)
+	case sekretariat.EventReread:
+		return p.reconsider(ctx, s)
 	case sekretariat.EventRouted:
 		return p.deliver(ctx, s)
 	case sekretariat.EventSorted, sekretariat.EventParked, sekretariat.EventReleased:
@@ -35,12 +37,12 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 	if err != nil {
 		return ledger.Permanent(err)
 	}
-	reading, err := p.reading(ctx, d)
+	reading, err := p.reading(ctx, d.Letter, d.Reading)
 	if err != nil {
 		return err
 	}
 	advice := p.o.Router.Advise(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: p.o.Clock()})
-	ref, err := p.keepAdvice(ctx, d, advice)
+	ref, err := p.keepAdvice(ctx, d.Letter, advice)
 	if err != nil {
 		return err
 	}
@@ -56,44 +58,49 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 		if err != nil {
 			return nil, err
 		}
-		return withAdvice(e, ref)
+		return amended(e, func(d *sekretariat.RoutedData) { d.Advice = named(ref) })
 	})
 }
 
 // keepAdvice seals what the router says about a letter beside it: it quotes the
 // letter, which no event may. The digest in the name keeps the advice of two
 // workers apart that decide at once.
-func (p *Pipeline) keepAdvice(ctx context.Context, d sekretariat.ReadData, a sekretariat.Advice) (sekretariat.ObjectRef, error) {
+func (p *Pipeline) keepAdvice(ctx context.Context, id sekretariat.LetterID, a sekretariat.Advice) (sekretariat.ObjectRef, error) {
 	raw, err := json.Marshal(a)
 	if err != nil {
-		return sekretariat.ObjectRef{}, ledger.Permanent(fmt.Errorf("encode advice on %s: %w", d.Letter, err))
+		return sekretariat.ObjectRef{}, ledger.Permanent(fmt.Errorf("encode advice on %s: %w", id, err))
 	}
-	digest, sub := sekretariat.DigestOf(raw), d.Letter.Submission()
-	key := storage.DerivedKey(p.id, sub, "advice-1", fmt.Sprintf("%d.%s.json", d.Letter.Part(), digest[:16]))
+	digest, sub := sekretariat.DigestOf(raw), id.Submission()
+	key := storage.DerivedKey(p.id, sub, "advice-1", fmt.Sprintf("%d.%s.json", id.Part(), digest[:16]))
 	item := storage.SealItem{Key: key, Body: bytes.NewReader(raw), Patient: true}
 	switch err := p.o.Vault.Commit(ctx, p.id, sub, []storage.SealItem{item}); {
 	case hopeless(err):
 		return sekretariat.ObjectRef{}, nil // destroyed meanwhile: the decision alone remains
 	case err != nil:
-		return sekretariat.ObjectRef{}, fmt.Errorf("keep advice on %s: %w", d.Letter, err)
+		return sekretariat.ObjectRef{}, fmt.Errorf("keep advice on %s: %w", id, err)
 	}
 	return sekretariat.ObjectRef{Key: key, SHA256: digest, Size: int64(len(raw)), MediaType: "application/json"}, nil
 }
 
-// withAdvice names the sealed advice in the event of a decision.
-func withAdvice(e *sekretariat.Event, ref sekretariat.ObjectRef) (*sekretariat.Event, error) {
-	if ref.Key == "" {
-		return e, nil
-	}
+// amended changes the data of the event of a decision.
+func amended(e *sekretariat.Event, change func(*sekretariat.RoutedData)) (*sekretariat.Event, error) {
 	d, err := sekretariat.DataOf[sekretariat.RoutedData](*e)
 	if err != nil {
 		return nil, ledger.Permanent(err)
 	}
-	d.Advice = &ref
+	change(&d)
 	if e.Data, err = json.Marshal(d); err != nil {
 		return nil, ledger.Permanent(fmt.Errorf("encode event %s: %w", e.ID, err))
 	}
 	return e, nil
+}
+
+// named is the sealed advice as an event names it; nil if there is none.
+func named(ref sekretariat.ObjectRef) *sekretariat.ObjectRef {
+	if ref.Key == "" {
+		return nil
+	}
+	return &ref
 }
 
 // LoadAdvice reads what the router said about a letter.
@@ -153,11 +160,11 @@ func (p *Pipeline) closed(id sekretariat.DepartmentID) bool {
 }
 
 // reading returns the reading of a letter, from memory or from the store.
-func (p *Pipeline) reading(ctx context.Context, d sekretariat.ReadData) (*sekretariat.Reading, error) {
-	if r := p.recent.take(d.Reading.Key); r != nil {
+func (p *Pipeline) reading(ctx context.Context, id sekretariat.LetterID, ref sekretariat.ObjectRef) (*sekretariat.Reading, error) {
+	if r := p.recent.take(ref.Key); r != nil {
 		return r, nil
 	}
-	r, err := LoadReading(ctx, p.o.Vault, p.id, d.Letter.Submission(), d.Reading)
+	r, err := LoadReading(ctx, p.o.Vault, p.id, id.Submission(), ref)
 	if hopeless(err) {
 		return unopened(err), nil
 	}

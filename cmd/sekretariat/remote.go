@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/rs/zerolog"
 
@@ -39,6 +41,9 @@ func (s *service) remoteOf(c *configs.Centre, log zerolog.Logger) (pipeline.Remo
 	}
 	return r, nil
 }
+
+// Accounts fulfils pipeline.Remote.
+func (r repositories) Accounts() []string { return slices.Sorted(maps.Keys(r.byAccount)) }
 
 // Limit fulfils pipeline.Remote.
 func (r repositories) Limit(account string) int64 { return r.limits[account] }

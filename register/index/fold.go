@@ -178,6 +178,8 @@ func (w *writer) touch(f *folded, part int, e sekretariat.Event) {
 	switch e.Type {
 	case sekretariat.EventReleased:
 		r.read = 0 // it will be read as a letter
+	case sekretariat.EventReread:
+		r.read = max(millis(e.Time), r.read+1) // found by the words of what came later, too
 	case sekretariat.EventSorted, sekretariat.EventRead:
 		// What was set aside was read when it was sorted.
 		if r.read == 0 && (e.Type == sekretariat.EventRead || l.Reading.Key != "") {

@@ -102,6 +102,14 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.ReadData
 		d, err = sekretariat.DataOf[sekretariat.ReadData](e)
 		of, s.Code = d.Letter, string(d.Outcome)
+	case sekretariat.EventReread:
+		var d sekretariat.RereadData
+		d, err = sekretariat.DataOf[sekretariat.RereadData](e)
+		of, s.Code = d.Letter, string(d.Outcome)
+	case sekretariat.EventAdvised:
+		var d sekretariat.AdvisedData
+		d, err = sekretariat.DataOf[sekretariat.AdvisedData](e)
+		of, s.Department = d.Letter, d.Department
 	case sekretariat.EventRouted:
 		var d sekretariat.RoutedData
 		d, err = sekretariat.DataOf[sekretariat.RoutedData](e)

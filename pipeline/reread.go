@@ -1,0 +1,221 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sekretariat"
+	"sekretariat/extract"
+	"sekretariat/ledger"
+	"sekretariat/router"
+)
+
+// rereaders is how many letters are read once more at a time.
+const rereaders = 4
+
+// reread reads a letter once more when a file came that it only referred to:
+// what is in it may make it urgent, or another department's. Each file is read
+// as it comes; a letter does not wait for the last one.
+func (p *Pipeline) reread(ctx context.Context, s ledger.Stored) error {
+	if s.Event.Type != sekretariat.EventFetched {
+		return nil
+	}
+	d, err := sekretariat.DataOf[sekretariat.FetchedData](s.Event)
+	if err != nil {
+		return ledger.Permanent(err)
+	}
+	if d.Object == nil {
+		return nil
+	}
+	state, _, err := State(ctx, p.o.Log, d.Letter.Submission())
+	if err != nil {
+		return err
+	}
+	l := state.Letters[d.Letter.Part()]
+	files := arrivedLater(l)
+	if l == nil || l.Reader == "" || l.Cancelled || l.RereadFiles >= len(files) {
+		return nil
+	}
+	reading, err := p.readFiles(ctx, l, files)
+	if err != nil || reading == nil {
+		return err
+	}
+	ref, err := p.sealReading(ctx, l.ID.Submission(), reading, fmt.Sprintf("%d.again.%d.json", l.ID.Part(), len(files)))
+	if hopeless(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.amend(ctx, l.ID, 0, func(now *sekretariat.Letter) (*sekretariat.Event, error) {
+		if now.RereadFiles >= len(files) {
+			return nil, nil
+		}
+		revision := now.Rereads + 1
+		return p.event(sekretariat.EventReread, "read", string(l.ID), revision, sekretariat.RereadData{
+			Letter: l.ID, Number: now.Number, Revision: revision, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
+			Files: len(files), Arrived: lite(now.Arrived), Closed: now.Closed,
+		})
+	})
+}
+
+// arrivedLater lists the paths of the parts that are here by now.
+func arrivedLater(l *sekretariat.Letter) (paths []string) {
+	if l == nil {
+		return nil
+	}
+	for path, f := range l.Fetched {
+		if f.Object != nil {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// readFiles adds what the files say to the reading of their letter; nil if that
+// cannot be opened any more. The parts stay what they are: files that lay at
+// the platform.
+func (p *Pipeline) readFiles(ctx context.Context, l *sekretariat.Letter, files []string) (*sekretariat.Reading, error) {
+	reading, err := LoadReading(ctx, p.o.Vault, p.id, l.ID.Submission(), l.Reading)
+	if hopeless(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range reading.Parts {
+		q := &reading.Parts[i]
+		if q.Fate != FateRemote || q.SHA256 != "" || !slices.Contains(files, q.Path) {
+			continue
+		}
+		file, err := p.readFile(ctx, l, *q)
+		if err != nil {
+			return nil, err
+		}
+		if file != nil {
+			addFile(reading, q, file)
+			q.Size, q.SHA256 = l.Fetched[q.Path].Object.Size, l.Fetched[q.Path].Object.SHA256 // read
+		}
+	}
+	return reading, nil
+}
+
+// readFile reads one file; nil if it cannot be opened any more.
+func (p *Pipeline) readFile(ctx context.Context, l *sekretariat.Letter, q sekretariat.Part) (*sekretariat.Reading, error) {
+	body, err := p.o.Vault.Open(ctx, p.id, l.ID.Submission(), l.Fetched[q.Path].Object.Key)
+	if hopeless(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open part %s of letter %s: %w", q.Path, l.ID, err)
+	}
+	defer body.Close()
+	r, err := p.o.Reader.Read(ctx, extract.Input{Name: q.Name, MediaType: q.Declared, At: p.o.Clock(), Body: body})
+	if hopeless(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read part %s of letter %s: %w", q.Path, l.ID, err)
+	}
+	return &r, nil
+}
+
+// addFile adds what was read of a file to the part that it is.
+func addFile(r *sekretariat.Reading, q *sekretariat.Part, file *sekretariat.Reading) {
+	var text strings.Builder
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" && text.Len()+len(s) < sekretariat.MaxText {
+			text.WriteString(s + "\n")
+		}
+	}
+	if !strings.HasPrefix(strings.TrimSpace(file.Text), strings.TrimSuffix(file.Subject, "…")) {
+		add(file.Subject)
+	}
+	add(file.Text)
+	for _, m := range file.Parts {
+		add(m.Text)
+	}
+	q.Type, q.Text = file.Format, text.String()
+	for _, s := range file.Signatures {
+		if s.Part == "" { // of the file itself; those within it have no place here
+			s.Part, s.Of = q.Path, ""
+			r.Signatures = append(r.Signatures, s)
+		}
+	}
+	for _, f := range file.Findings {
+		if len(r.Findings) < sekretariat.MaxFindings && f.Code != "no-sender" {
+			r.Findings = append(r.Findings, sekretariat.Finding{Code: f.Code, Part: q.Path, Detail: f.Detail})
+		}
+	}
+	for _, n := range file.CaseNumbers {
+		if !slices.Contains(r.CaseNumbers, n) {
+			r.CaseNumbers = append(r.CaseNumbers, n)
+		}
+	}
+}
+
+// reconsider has the router look at a further reading. Nobody's letter moves
+// behind its back: only what nobody has decided about yet, or what is a danger
+// and lies untouched where the router itself put it, goes elsewhere. Urgency
+// may rise anywhere. All else is a hint for the people who have the letter.
+func (p *Pipeline) reconsider(ctx context.Context, s ledger.Stored) error {
+	d, err := sekretariat.DataOf[sekretariat.RereadData](s.Event)
+	if err != nil {
+		return ledger.Permanent(err)
+	}
+	reading, err := p.reading(ctx, d.Letter, d.Reading)
+	if err != nil {
+		return err
+	}
+	advice := p.o.Router.Advise(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: p.o.Clock()})
+	ref, err := p.keepAdvice(ctx, d.Letter, advice)
+	if err != nil {
+		return err
+	}
+	return p.amend(ctx, d.Letter, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
+		if l.Cancelled || l.Status == sekretariat.StatusParked || l.Advised >= d.Revision {
+			return nil, nil
+		}
+		decision, changed := again(l, advice.Decision)
+		if !changed {
+			data := sekretariat.AdvisedData{Letter: l.ID, Revision: d.Revision, Department: advice.Decision.Department, Advice: named(ref)}
+			return p.event(sekretariat.EventAdvised, "route", string(l.ID), d.Revision, data)
+		}
+		e, err := p.routed(l, l.ID, l.Number, decision, l.Closed || d.Closed, d.Arrived.Received, "", nil)
+		if err != nil {
+			return nil, err
+		}
+		return amended(e, func(r *sekretariat.RoutedData) { r.Advice, r.Reread = named(ref), d.Revision })
+	})
+}
+
+// again makes the decision that follows from a further reading; changed is false
+// if the one in force stays.
+func again(l *sekretariat.Letter, said sekretariat.Decision) (d sekretariat.Decision, changed bool) {
+	if !l.Decided() {
+		return said, true
+	}
+	now := l.Decision
+	higher := said.Urgency.Above(now.Urgency)
+	untouched := now.Rule != RulePerson && l.Status == sekretariat.StatusRouted
+	nobodys := l.Department == sekretariat.Sekretariat && said.Department != sekretariat.Sekretariat
+	switch {
+	case untouched && (nobodys || higher && said.Urgency == sekretariat.Danger):
+		if now.Urgency.Above(said.Urgency) {
+			said.Urgency = now.Urgency
+		}
+		said.Closed, said.Silent = said.Closed || now.Closed, said.Silent || now.Silent
+		return said, true
+	case higher:
+		now.Urgency, now.Closed, now.Silent = said.Urgency, now.Closed || said.Closed, now.Silent || said.Silent
+		now.Evidence = append(slices.Clone(now.Evidence), said.Evidence...)
+		if said.Department != l.Department {
+			now.Suggestions = append([]sekretariat.Suggestion{{Department: said.Department, Label: said.Label, Score: said.Confidence}}, now.Suggestions...)
+		}
+		return now, true
+	}
+	return now, false
+}
