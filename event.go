@@ -26,6 +26,7 @@ const (
 	EventRouted     EventType = "routed.v1"     // LETTER, router or clerk (re-routing)
 	EventTaken      EventType = "taken.v1"      // LETTER, department
 	EventDone       EventType = "done.v1"       // LETTER, department
+	EventUnlearned  EventType = "unlearned.v1"  // LETTER, clerk: nothing is to be learned from this letter
 	EventFailed     EventType = "failed.v1"     // LETTER, any worker: a step failed for good
 	EventQueued     EventType = "queued.v1"     // QUEUE, deliverer
 	EventHanded     EventType = "handed.v1"     // QUEUE, deliverer: an item without a number, see parking.go
@@ -288,6 +289,12 @@ type HandlingData struct {
 	By         string       `json:"by"`
 }
 
+// UnlearnedData takes a letter out of what the router learns from, for good.
+type UnlearnedData struct {
+	Letter LetterID `json:"letter"`
+	By     string   `json:"by"`
+}
+
 // FailedData tells a clerk that a step of a letter failed for good.
 type FailedData struct {
 	Letter LetterID `json:"letter"`
@@ -356,6 +363,9 @@ type GrantedData struct {
 type ConfiguredData struct {
 	Version int    `json:"version"`
 	Digest  Digest `json:"digest"` // of the stored object
+	// By is who activated it: an account of the page, or "uid:<n>" of the machine; "" for the first start, or when only the
+	// next start could write the event.
+	By string `json:"by,omitempty"`
 }
 
 // ParseEvent decodes an event. It knows the form that NewEvent and

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 
 	"sekretariat"
@@ -89,7 +90,10 @@ var letterKinds = []string{"wniosek", "odwolanie", "skarga", "zapytanie", "uzupe
 
 func (d *document) checkRouting(c *Centre, n centreNames) {
 	at, r := path{"routing"}, c.Routing
-	d.oneOf(at.with("model"), r.Model, "on", "off")
+	if !ModelVersion.MatchString(r.Model) {
+		d.oneOf(at.with("model"), r.Model, "on", "off")
+	}
+	d.oneOf(at.with("learning"), r.Learning, "on", "off")
 	d.oneOf(at.with("mode"), r.Mode, string(sekretariat.ModeSuggest), string(sekretariat.ModeAuto))
 	if r.Threshold < 0 || r.Threshold > 1 {
 		d.wrong(at.with("threshold"), "a threshold lies between 0 and 1")
@@ -117,3 +121,6 @@ func (d *document) checkRouting(c *Centre, n centreNames) {
 		}
 	}
 }
+
+// ModelVersion is the form of a model's version in routing.model.
+var ModelVersion = regexp.MustCompile(`^1-[0-9a-f]{12}$`)

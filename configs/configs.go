@@ -411,7 +411,8 @@ type To struct {
 
 // Routing says what the learned model may do in the centre (rule P17).
 type Routing struct {
-	Model     string  `yaml:"model"`     // on (default) or off: then rules alone decide
+	Model     string  `yaml:"model"`     // on (default): the model of the program; off: rules alone decide; or the version of a model that "simulate --activate" stored
+	Learning  string  `yaml:"learning"`  // on (default) or off: whether people's decisions teach the centre's own layer over the model
 	Mode      string  `yaml:"mode"`      // podpowiedz (default): the sekretariat sees suggestions; automat: sure letters go to their department
 	Threshold float64 `yaml:"threshold"` // how sure the model must be to decide, 0 to 1; default: where 98 % were right in cross-validation
 	// Exceptions set another mode for a department, a kind of letter, or both;

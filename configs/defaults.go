@@ -47,6 +47,7 @@ func (c *Centre) setDefaults() {
 	}
 	setDefault(&c.VirusScan, "unix:/run/clamav/clamd.ctl")
 	setDefault(&c.Routing.Model, "on")
+	setDefault(&c.Routing.Learning, "on")
 	setDefault(&c.Routing.Mode, string(sekretariat.ModeSuggest))
 	if c.Routing.Closed.Words == nil {
 		c.Routing.Closed.Words = slices.Clone(closedWords)

@@ -20,6 +20,7 @@ type found struct {
 	guess       *model.Prediction // nil without a model
 	kind        string
 	words       map[string]bool // codes of what the letter names, see words.go
+	touchy      bool            // the model thinks of violence, whatever was taught
 }
 
 // Decide says where a letter goes. It always names exactly one department that
@@ -92,7 +93,7 @@ func (r *Router) decide(l *found) sekretariat.Decision {
 	d.Deadlines = r.deadlines(d, l)
 	d.Wishes = l.contacts.Wishes
 	d.NoContact = contact.None(l.contacts)
-	d.Silent = len(d.Wishes) > 0 || d.Closed || d.Urgency == sekretariat.Danger || r.sensitive(d) || l.facts.Reading.Auto != ""
+	d.Silent = len(d.Wishes) > 0 || d.Closed || d.Urgency == sekretariat.Danger || r.sensitive(d) || l.touchy || l.facts.Reading.Auto != ""
 	d.ContactDuty = r.contactDuty(d, l)
 	return d
 }
@@ -118,7 +119,7 @@ func (r *Router) sensitive(d sekretariat.Decision) bool {
 		return true
 	}
 	for _, s := range d.Suggestions {
-		if s.Label == violence && s.Score >= 0.1 {
+		if s.Label == violence && s.Score >= touchy {
 			return true
 		}
 	}

@@ -93,6 +93,9 @@ func (r *Router) why(d sekretariat.Decision) string {
 	}
 	out := fmt.Sprintf("reguła „%s”: %s", d.Rule, text)
 	if d.Rule == ruleModel {
+		if slices.ContainsFunc(d.Evidence, func(e sekretariat.Evidence) bool { return e.Field == fieldTaught }) {
+			text = "tak pracownicy ośrodka kierowali podobne pisma"
+		}
 		out = fmt.Sprintf("%s (pewność %.0f %%, przewaga %.0f p.p.)", text, min(99, 100*d.Confidence), min(99, 100*d.Margin))
 	}
 	for _, field := range fieldOrder {

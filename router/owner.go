@@ -24,6 +24,8 @@ const (
 	// dangerSure is how sure the model must be to hand a danger straight to a
 	// department: more would cost time, and the sekretariat sees it too.
 	dangerSure = 0.5
+	// fieldTaught is the evidence of a first place that the centre's people taught.
+	fieldTaught = "taught"
 	// leastChance is what a further suggestion needs.
 	leastChance = 0.02
 	// secondTopic is the chance from which another label is a second topic: a
@@ -43,7 +45,7 @@ type chance struct {
 // byModel decides by the centre's own rules, then by evidence, then by the
 // model.
 func (r *Router) byModel(d *sekretariat.Decision, l *found) {
-	list := r.places(l)
+	list, taught := r.taught(d, l, r.places(l))
 	d.Suggestions = suggestionsOf(list)
 	if own := r.ownReasons(l.reasons); len(own) > 0 {
 		before := d.Suggestions
@@ -79,6 +81,9 @@ func (r *Router) byModel(d *sekretariat.Decision, l *found) {
 		r.keep(d, becauseSuggest)
 	default:
 		r.hand(d, l, best, ruleModel, best.chance, list)
+	}
+	if taught && d.Rule != ruleFallback {
+		d.Evidence = append([]sekretariat.Evidence{{Field: fieldTaught}}, d.Evidence...)
 	}
 }
 

@@ -12,6 +12,7 @@ package router
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"sekretariat"
@@ -28,7 +29,8 @@ type Facts struct {
 }
 
 // Router decides by one version of a centre's configuration. It is safe for
-// concurrent use and never changes.
+// concurrent use and never changes, but for what the centre's people teach, see
+// Learn.
 type Router struct {
 	centre   *configs.Centre
 	rules    []rule
@@ -42,6 +44,7 @@ type Router struct {
 	own         map[string]bool // ids of the centre's own rules
 	closedWords []polish.Phrase // rule P13
 	model       *model.Model    // nil: rules alone decide
+	layer       atomic.Pointer[model.Layer]
 }
 
 // naming is a phrase that names a department.

@@ -91,7 +91,7 @@ func activeConfig(ctx context.Context, h *house, profile *configs.Centre) (*conf
 
 // applyConfig stores the profile as the next version, unless it is in force
 // already.
-func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *configs.Centre) (version int, changed bool, err error) {
+func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *configs.Centre, by string) (version int, changed bool, err error) {
 	version, raw, err := latestConfig(ctx, h.objects, profile.ID)
 	if err != nil {
 		return 0, false, err
@@ -109,7 +109,7 @@ func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *co
 	} else if err != nil {
 		return 0, false, err
 	}
-	return version, true, announceConfig(ctx, centre.log, profile.ID, version, own)
+	return version, true, announceConfig(ctx, centre.log, profile.ID, version, own, by)
 }
 
 // announce writes the event that activates the configuration in force. Only a
@@ -119,14 +119,14 @@ func (h *house) announce(ctx context.Context, c *centreHouse) error {
 	if err != nil {
 		return err
 	}
-	return announceConfig(ctx, c.log, c.cfg.ID, version, raw)
+	return announceConfig(ctx, c.log, c.cfg.ID, version, raw, "")
 }
 
 // announceConfig writes the event that activates a version, once: a start that
 // died before it is made good by the next one.
-func announceConfig(ctx context.Context, log ledger.Log, centre sekretariat.CentreID, version int, raw []byte) error {
+func announceConfig(ctx context.Context, log ledger.Log, centre sekretariat.CentreID, version int, raw []byte, by string) error {
 	e, err := sekretariat.NewEvent(sekretariat.EventConfigured, centre, "config", "config", version, sekretariat.SystemClock(),
-		sekretariat.ConfiguredData{Version: version, Digest: sekretariat.DigestOf(raw)})
+		sekretariat.ConfiguredData{Version: version, Digest: sekretariat.DigestOf(raw), By: by})
 	if err != nil {
 		return err
 	}

@@ -221,7 +221,7 @@ func (h *house) openCentre(ctx context.Context, profile *configs.Centre) (*centr
 	if err != nil {
 		return nil, err
 	}
-	r, err := router.New(c)
+	r, err := h.routerOf(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}

@@ -309,6 +309,7 @@ func (s *service) runRoute(ctx context.Context, g *errgroup.Group) {
 		g.Go(func() error { return s.pipelines[c.cfg.ID].Run(ctx, pipeline.AllRoles) })
 		g.Go(func() error { return s.sweepOverdue(ctx, c) })
 		g.Go(func() error { return s.sweepHeld(ctx, c) })
+		g.Go(func() error { return s.untilDone(ctx, "learning", s.teacher(c).Run) })
 		g.Go(func() error { return s.followDead(ctx, c) })
 	}
 	for _, o := range s.outboxes {

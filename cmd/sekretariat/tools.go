@@ -82,6 +82,7 @@ func configApply(ctx context.Context, c *cli) error {
 	f := c.flags("config apply")
 	var in installationFlags
 	in.add(f)
+	by := f.String("by", machineUser(), "who activates it: id of an account of the page")
 	if err := c.parseOnly(f); err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func configApply(ctx context.Context, c *cli) error {
 	}
 	defer h.close()
 	for _, centre := range h.centres {
-		version, changed, err := applyConfig(ctx, h, centre, centre.profile)
+		version, changed, err := applyConfig(ctx, h, centre, centre.profile, *by)
 		if err != nil {
 			return fmt.Errorf("centre %s: %w", centre.cfg.ID, err)
 		}
