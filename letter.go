@@ -48,6 +48,7 @@ type Letter struct {
 	Scan       *Scan                  // what the virus scanner said, nil = not yet
 	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
 
+	Redated     int          // changes of the day of receipt, see RedatedData
 	Rereads     int          // further readings, see RereadData
 	RereadFiles int          // files that came later which the last one takes account of
 	Advised     int          // the further reading that the router has spoken of
@@ -96,6 +97,8 @@ func (s *State) Apply(e Event) error {
 		err = fold(s, e, func(d FetchedData) LetterID { return d.Letter }, fetched)
 	case EventReread:
 		err = fold(s, e, func(d RereadData) LetterID { return d.Letter }, func(l *Letter, d RereadData) { l.reread(d) })
+	case EventRedated:
+		err = fold(s, e, func(d RedatedData) LetterID { return d.Letter }, func(l *Letter, d RedatedData) { l.redated(d) })
 	case EventAdvised:
 		err = fold(s, e, func(d AdvisedData) LetterID { return d.Letter }, func(l *Letter, d AdvisedData) { l.advised(d) })
 	case EventRouted:

@@ -95,7 +95,8 @@ var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventArrived: "wpłynęło", sekretariat.EventSorted: "rozdzielono", sekretariat.EventReleased: "uznano za pismo",
 	sekretariat.EventSplit: "wydzielono pisma", sekretariat.EventCancelled: "anulowano wpis", sekretariat.EventRegistered: "zarejestrowano",
 	sekretariat.EventReread: "odczytano z plikami, które przyszły później", sekretariat.EventAdvised: "router wskazuje teraz",
-	sekretariat.EventRead: "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
+	sekretariat.EventRedated: "zmieniono datę wpływu",
+	sekretariat.EventRead:    "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
 	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu", sekretariat.EventHanded: "bez numeru w kolejce działu",
 	sekretariat.EventParked: "odłożono", sekretariat.EventJunkConfirmed: "potwierdzono, że to nie pismo",
 	sekretariat.EventAckPlanned: "przygotowano potwierdzenie wpływu", sekretariat.EventAckSuppressed: "bez potwierdzenia wpływu",
@@ -105,6 +106,9 @@ var stepWords = map[sekretariat.EventType]string{
 }
 
 func stepWord(s index.Step) string {
+	if s.Type == sekretariat.EventRedated && s.Code == sekretariat.RedatedByUPP {
+		return "zmieniono datę wpływu: na dzień z UPP"
+	}
 	if w, ok := stepWords[s.Type]; ok {
 		return w
 	}

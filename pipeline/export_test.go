@@ -34,3 +34,6 @@ func HandleScan(p *Pipeline, ctx context.Context, s ledger.Stored) error { retur
 
 // HandleReread works on one event as the work group of further readings would.
 func HandleReread(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.reread(ctx, s) }
+
+// HandleUPP works on one event as the work group of UPPs would.
+func HandleUPP(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.receiptDay(ctx, s) }

@@ -7,14 +7,20 @@ import (
 	"time"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 )
 
+// withEPUAP gives the office a skrytka.
+func withEPUAP(c *configs.Centre) {
+	c.EPUAP = []configs.EPUAP{{Account: configs.Account{ID: "esp"}}}
+}
+
 // later makes an office whose letters refer to files that come only when they
 // are let.
 func later(t *testing.T, files map[string]string) (*office, *platform) {
-	o := open(t, nil)
+	o := open(t, nil, withEPUAP)
 	remote := &platform{files: files, asked: map[string]int{}, wait: make(chan struct{})}
 	o.connect(remote)
 	o.run()

@@ -106,6 +106,10 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.RereadData
 		d, err = sekretariat.DataOf[sekretariat.RereadData](e)
 		of, s.Code = d.Letter, string(d.Outcome)
+	case sekretariat.EventRedated:
+		var d sekretariat.RedatedData
+		d, err = sekretariat.DataOf[sekretariat.RedatedData](e)
+		of, s.By, s.Code = d.Letter, d.By, d.Code
 	case sekretariat.EventAdvised:
 		var d sekretariat.AdvisedData
 		d, err = sekretariat.DataOf[sekretariat.AdvisedData](e)
