@@ -213,7 +213,7 @@ type ReadData struct {
 // What is in neither list was found clean.
 type ScannedData struct {
 	Letter     LetterID      `json:"letter"`
-	Revision   int           `json:"revision"`             // scans of this letter before this one
+	Revision   int           `json:"revision"`             // scans of this letter before this one: one that was parked is scanned again once it is read as a letter
 	Scanner    string        `json:"scanner"`              // name and version: "ClamAV 1.4.6"
 	Database   int           `json:"database,omitempty"`   // version of the signatures, 0 = it does not say
 	Signatures *time.Time    `json:"signatures,omitempty"` // when they were made

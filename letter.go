@@ -46,6 +46,8 @@ type Letter struct {
 	Routed     time.Time  // zero = no decision yet
 	Failures   []FailedData
 	Scan       *Scan                  // what the virus scanner said, nil = not yet
+	Scans      int                    // how often it was scanned
+	Unlocked   map[string]Unlock      // false virus alarms that people released, by path
 	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
 
 	Redated     int          // changes of the day of receipt, see RedatedData
@@ -93,6 +95,10 @@ func (s *State) Apply(e Event) error {
 		})
 	case EventScanned:
 		err = fold(s, e, func(d ScannedData) LetterID { return d.Letter }, func(l *Letter, d ScannedData) { l.scanned(d, e.Time) })
+	case EventUnlocked:
+		err = fold(s, e, func(d UnlockedData) LetterID { return d.Letter }, func(l *Letter, d UnlockedData) { l.unlocked(d, e.Time) })
+	case EventLocked:
+		err = fold(s, e, func(d LockedData) LetterID { return d.Letter }, func(l *Letter, d LockedData) { delete(l.Unlocked, d.Path) })
 	case EventFetched:
 		err = fold(s, e, func(d FetchedData) LetterID { return d.Letter }, fetched)
 	case EventReread:

@@ -133,5 +133,6 @@ func (l *Letter) release(d ReleasedData) {
 		return
 	}
 	l.Revision = max(l.Revision, d.Revision)
+	l.Scan, l.Unlocked = nil, nil // its parts are read and scanned anew
 	l.Status, l.Reason, l.Hold, l.Junk, l.Department = StatusSorted, "", time.Time{}, nil, Sekretariat
 }

@@ -16,6 +16,9 @@ type Principal struct {
 	// Closed is the right to see closed letters (wrażliwe, "do rąk własnych")
 	// outside the departments above. Nobody has it by default.
 	Closed bool
+	// Quarantine is the right to release a part that the virus scanner locked by
+	// mistake, of a letter that the principal sees.
+	Quarantine bool
 	// Admin is the right to run the installation. It gives no right to content
 	// (rule P5).
 	Admin bool

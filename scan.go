@@ -67,9 +67,11 @@ func (s *Scan) Virus(path string) string {
 	return ""
 }
 
+// scanned folds a scan. What was scanned while it was parked is locked again
+// when it becomes a letter, until its parts are known: see release.
 func (l *Letter) scanned(d ScannedData, at time.Time) {
-	if l.Scan != nil && d.Revision <= l.Scan.Revision {
+	if d.Revision < l.Scans {
 		return
 	}
-	l.Scan = &Scan{At: at, ScannedData: d}
+	l.Scan, l.Scans = &Scan{At: at, ScannedData: d}, d.Revision+1
 }

@@ -145,6 +145,8 @@ type Centre struct {
 	// socket of ClamAV's clamd, unix:/path or host:port; off = parts are handed
 	// out unscanned; default unix:/run/clamav/clamd.ctl, as Debian has it
 	VirusScan string `yaml:"virus_scan"`
+	// a false virus alarm is released by two people, not by one (rule P25)
+	SecondLook bool `yaml:"second_look"`
 	// the answer "potwierdzenie wpływu" to mail; off unless it has "on: true"
 	Acknowledgement Acknowledgement `yaml:"acknowledgement"`
 

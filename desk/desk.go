@@ -110,6 +110,8 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /pismo/{letter}/rejestruj", d.with("released", d.release))
 	mux.HandleFunc("POST /pismo/{letter}/nie-podlega", d.with("parked", d.park))
 	mux.HandleFunc("POST /pismo/{letter}/nie-pismo", d.with("junk-confirmed", d.confirmJunk))
+	mux.HandleFunc("POST /pismo/{letter}/odblokuj", d.with("unlock", d.unlock))
+	mux.HandleFunc("POST /pismo/{letter}/zablokuj", d.with("lock", d.lock))
 	mux.HandleFunc("GET /nowe/{way}", d.with("", d.noteForm))
 	mux.HandleFunc("POST /nowe/{way}", d.with("note", d.noteSend))
 	mux.HandleFunc("GET /rejestr", d.with("register", d.register))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"sekretariat"
 	"sekretariat/pipeline"
@@ -14,7 +15,8 @@ import (
 type inboxData struct {
 	Counts  index.Counts
 	Waiting *list
-	Parked  *list
+	Recent  *list    // set aside since yesterday: looked through once a day (rule P8)
+	Parked  *list    // set aside before
 	Other   int      // letters that others have and that are not done
 	Trouble []string // channels that take nothing in, in words for the clerk (rule P10)
 }
@@ -38,12 +40,19 @@ func (d *Desk) inbox(ctx context.Context, v visit) error {
 		return err
 	}
 	waiting.ID, waiting.Heading, waiting.Empty, waiting.Path = "decyzje", "Czekają na decyzję", "Nic nie czeka na decyzję.", "/"
-	rows, next, err := v.c.Index.Parked(ctx, v.who, index.Page{Limit: pageRows, After: v.r.URL.Query().Get("odlozone")})
+	y, m, day := d.o.Clock().In(sekretariat.Warsaw()).Date()
+	yesterday := time.Date(y, m, day-1, 0, 0, 0, 0, sekretariat.Warsaw())
+	recent, err := d.parkedList(ctx, v, "odlozone", yesterday, time.Time{})
 	if err != nil {
 		return err
 	}
-	parked := &list{ID: "odlozone", Heading: "Odłożone", Empty: "Nic nie jest odłożone.", Path: "/", Rows: d.rows(v.c, rows), Next: next}
-	data := inboxData{Counts: counts, Waiting: waiting, Parked: parked}
+	recent.Heading, recent.Empty = "Odłożone od wczoraj", "Od wczoraj nic nie odłożono."
+	parked, err := d.parkedList(ctx, v, "odlozone-wczesniej", time.Time{}, yesterday)
+	if err != nil {
+		return err
+	}
+	parked.Heading, parked.Empty = "Odłożone wcześniej", "Nic więcej nie jest odłożone."
+	data := inboxData{Counts: counts, Waiting: waiting, Recent: recent, Parked: parked}
 	for dep, n := range counts.Open {
 		if dep != sekretariat.Sekretariat {
 			data.Other += n
@@ -65,7 +74,17 @@ func (d *Desk) inbox(ctx context.Context, v visit) error {
 		d.pages.part(v.w, http.StatusOK, "skrzynka", "bilans", data)
 		return nil
 	}
-	return d.answerList(v, "skrzynka", "Sekretariat", data, waiting, parked)
+	return d.answerList(v, "skrzynka", "Sekretariat", data, waiting, recent, parked)
+}
+
+// parkedList is what was set aside between two moments; the page after its
+// first is asked for by its id.
+func (d *Desk) parkedList(ctx context.Context, v visit, id string, since, until time.Time) (*list, error) {
+	rows, next, err := v.c.Index.ParkedBetween(ctx, v.who, since, until, index.Page{Limit: pageRows, After: v.r.URL.Query().Get(id)})
+	if err != nil {
+		return nil, err
+	}
+	return &list{ID: id, Path: "/", Rows: d.rows(v.c, rows), Next: next, Release: true}, nil
 }
 
 func (d *Desk) queue(ctx context.Context, v visit, dep sekretariat.DepartmentID) (*list, error) {

@@ -32,6 +32,7 @@ type letterData struct {
 	Reading  *sekretariat.Reading // nil: not read yet, or not to be opened
 	Parts    []api.Part           // what hangs on it, and what may be done with it
 	Scan     api.Scan             // of the original
+	Alarm    *api.Part            // the original, when an alarm is about it and no file
 	Trouble  string               // why it cannot be shown
 	Findings []string
 	Effects  []configs.MatterEffect // what the way of sending counts for
@@ -40,6 +41,7 @@ type letterData struct {
 	Content  string // where the API has its content
 	Keys     []keyView
 	Mine     bool // of a department of the person: take, done, hand back
+	Judge    bool // may release false virus alarms
 	Held     bool
 	Twin     sekretariat.LetterID
 	Parent   sekretariat.LetterID
@@ -87,7 +89,7 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 	}
 	data := letterData{
 		Letter: l, Where: departmentName(v.c.Config, l.Department), Content: "/api/v1/letters/" + string(l.ID),
-		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Twin: l.Of, Parent: l.Parent, Parked: parkedOf(v.c.Config, l),
+		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Judge: v.who.Quarantine, Twin: l.Of, Parent: l.Parent, Parked: parkedOf(v.c.Config, l),
 	}
 	data.Effects = v.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At)
 	if l.Hint != "" {
@@ -145,6 +147,7 @@ func (d *Desk) addReading(ctx context.Context, v visit, l *sekretariat.Letter, d
 		return err
 	}
 	data.Reading, data.Sender, data.Parts = r, senderOf(r.Sender), api.PartsOf(v.c.Pipeline, l, r)
+	data.Alarm = api.OriginalOf(v.c.Pipeline, l, data.Parts)
 	for _, f := range r.Findings {
 		if w := findingWord(f); w != "" && !slices.Contains(data.Findings, w) {
 			data.Findings = append(data.Findings, w)
@@ -216,10 +219,19 @@ func (d *Desk) notes(ctx context.Context, v visit, l *sekretariat.Letter, names 
 	}
 	var out []noteView
 	for _, e := range events {
-		if e.Event.Type != sekretariat.EventRouted || len(out) == maxNotes {
+		switch e.Event.Type {
+		case sekretariat.EventRouted, sekretariat.EventUnlocked, sekretariat.EventLocked:
+		default:
 			continue
 		}
-		r, err := sekretariat.DataOf[sekretariat.RoutedData](e.Event)
+		if len(out) == maxNotes {
+			break
+		}
+		r, err := sekretariat.DataOf[struct {
+			Letter sekretariat.LetterID
+			By     string
+			Reason *sekretariat.ObjectRef
+		}](e.Event)
 		if err != nil || r.Letter != l.ID || r.Reason == nil {
 			continue
 		}

@@ -25,6 +25,7 @@ type list struct {
 	Next               string // mark of the next page, "" at the end
 	Path               string // where the list itself is had, without the page
 	Departments        bool   // show who has it
+	Release            bool   // each can be made a letter here, by one key
 }
 
 const pageRows = 50

@@ -23,6 +23,16 @@ type parkedView struct {
 
 var categories = []sekretariat.ParkReason{sekretariat.ParkWorking, sekretariat.ParkInternal, sekretariat.ParkInformational}
 
+// releasable tells whether "to jest pismo" makes sense of an item: not of a
+// note about one, a twin, or a package whose letters came in by themselves.
+func releasable(r sekretariat.ParkReason) bool {
+	switch r {
+	case sekretariat.ParkDuplicate, sekretariat.ParkOversize, sekretariat.ParkRefused, sekretariat.ParkPackage:
+		return false
+	}
+	return true
+}
+
 func parkedOf(c *configs.Centre, l *sekretariat.Letter) *parkedView {
 	if l.Status != sekretariat.StatusParked || l.Reason == sekretariat.ParkDuplicate {
 		return nil

@@ -29,6 +29,8 @@ var words = template.FuncMap{
 	"podglad":       extract.HasPreview,
 	"mask":          func(v sekretariat.View) bool { return v == sekretariat.Masked },
 	"pilne":         func(u sekretariat.Urgency) bool { return u == sekretariat.Urgent || u == sekretariat.Danger },
+	"alarm":         newAlarm,
+	"wroci":         releasable,
 	"plus":          func(a, b int) int { return a + b },
 }
 
@@ -102,6 +104,7 @@ var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventAckPlanned: "przygotowano potwierdzenie wpływu", sekretariat.EventAckSuppressed: "bez potwierdzenia wpływu",
 	sekretariat.EventAckSending: "wysyłano potwierdzenie wpływu", sekretariat.EventAckSent: "wysłano potwierdzenie wpływu",
 	sekretariat.EventAckFailed: "potwierdzenie wpływu nie wyszło", sekretariat.EventAckBounced: "potwierdzenie wpływu wróciło",
+	sekretariat.EventUnlocked: "uznano alarm antywirusowy za fałszywy", sekretariat.EventLocked: "zablokowano plik ponownie",
 	sekretariat.EventScanned: "sprawdzono programem antywirusowym", sekretariat.EventWithdrawn: "wycofano z działu", sekretariat.EventAccess: "otwierano",
 }
 

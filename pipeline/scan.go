@@ -29,20 +29,43 @@ const (
 	scanUnreadable = "unreadable" // it cannot be taken out of what holds it
 )
 
-// scan has the parts of one letter looked at by the virus scanner and notes
-// what it said. While the scanner is down the letter waits here, and its parts
-// stay locked.
+// scan has the parts of letters looked at by the virus scanner: when they are
+// read, or when they are set aside, for a clerk looks at those too.
 func (p *Pipeline) scan(ctx context.Context, s ledger.Stored) error {
-	if s.Event.Type != sekretariat.EventRead {
-		return nil
+	switch s.Event.Type {
+	case sekretariat.EventRead:
+		d, err := sekretariat.DataOf[sekretariat.ReadData](s.Event)
+		if err != nil {
+			return ledger.Permanent(err)
+		}
+		return p.scanOne(ctx, d.Letter, &d.Reading, s.Redelivered, func(l *sekretariat.Letter) bool { return l.Scan == nil })
+	case sekretariat.EventSorted:
+		d, err := sekretariat.DataOf[sekretariat.SortedData](s.Event)
+		if err != nil {
+			return ledger.Permanent(err)
+		}
+		for _, l := range d.Letters {
+			if l.Action != sekretariat.ActionPark || d.Arrived.Park != "" { // those are notes of ours
+				continue
+			}
+			err := p.scanOne(ctx, sekretariat.NewLetterID(d.Arrived.Submission, l.Part), l.Reading, s.Redelivered,
+				func(l *sekretariat.Letter) bool { return l.Scan == nil && l.Status == sekretariat.StatusParked })
+			if err != nil {
+				return err
+			}
+		}
 	}
-	d, err := sekretariat.DataOf[sekretariat.ReadData](s.Event)
-	if err != nil {
-		return ledger.Permanent(err)
-	}
-	if s.Redelivered {
-		state, _, err := State(ctx, p.o.Log, d.Letter.Submission())
-		if l := state.Letters[d.Letter.Part()]; err == nil && l != nil && l.Scan != nil {
+	return nil
+}
+
+// scanOne scans one letter and notes what the scanner said, while it is wanted:
+// not after a crash, nor twice at once. While the scanner is down the letter
+// waits here, and its parts stay locked. Without a reading the original is
+// scanned as a whole.
+func (p *Pipeline) scanOne(ctx context.Context, id sekretariat.LetterID, reading *sekretariat.ObjectRef, again bool, wanted func(*sekretariat.Letter) bool) error {
+	if again {
+		state, _, err := State(ctx, p.o.Log, id.Submission())
+		if l := state.Letters[id.Part()]; err == nil && l != nil && !wanted(l) {
 			return nil
 		}
 	}
@@ -52,46 +75,50 @@ func (p *Pipeline) scan(ctx context.Context, s ledger.Stored) error {
 		if err != nil {
 			return err
 		}
-		data, err = p.scanLetter(ctx, d)
-		data.Letter, data.Scanner, data.Database, data.Signatures = d.Letter, version.Program, version.Database, version.Made
+		data, err = p.scanLetter(ctx, id, reading)
+		data.Letter, data.Scanner, data.Database, data.Signatures = id, version.Program, version.Database, version.Made
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, virus.ErrDown) || !p.scanner.lost(ctx, err) {
-			return fmt.Errorf("scan letter %s for viruses: %w", d.Letter, err)
+			return fmt.Errorf("scan letter %s for viruses: %w", id, err)
 		}
 	}
 	if len(data.Infected) > 0 {
-		p.o.Logger.Warn().Str("letter", string(d.Letter)).Int("parts", len(data.Infected)).Str("found", data.Infected[0].Code).
+		p.o.Logger.Warn().Str("letter", string(id)).Int("parts", len(data.Infected)).Str("found", data.Infected[0].Code).
 			Msg("a letter holds a virus: the infected parts are locked, the letter goes its way")
 	}
-	return p.amend(ctx, d.Letter, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
-		if l != nil && l.Scan != nil {
-			return nil, nil // scanned before a crash, or twice at once
+	return p.amend(ctx, id, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
+		if l == nil || !wanted(l) {
+			return nil, nil
 		}
-		return p.event(sekretariat.EventScanned, "scan", string(d.Letter), data.Revision, data)
+		data.Revision = l.Scans
+		return p.event(sekretariat.EventScanned, "scan", string(id), data.Revision, data)
 	})
 }
 
 // scanLetter opens a letter and scans it. What cannot be opened for good is
 // locked for good.
-func (p *Pipeline) scanLetter(ctx context.Context, d sekretariat.ReadData) (sekretariat.ScannedData, error) {
+func (p *Pipeline) scanLetter(ctx context.Context, id sekretariat.LetterID, reading *sekretariat.ObjectRef) (sekretariat.ScannedData, error) {
 	lost := sekretariat.ScannedData{Unscanned: []sekretariat.ScannedPart{{Code: scanUnreadable}}, All: true}
-	r, err := LoadReading(ctx, p.o.Vault, p.id, d.Letter.Submission(), d.Reading)
+	r, err := &sekretariat.Reading{}, error(nil)
+	if reading != nil {
+		r, err = LoadReading(ctx, p.o.Vault, p.id, id.Submission(), *reading)
+	}
 	if hopeless(err) {
 		return lost, nil
 	}
 	if err != nil {
 		return lost, err
 	}
-	m, err := Manifest(ctx, p.o.Vault, p.id, d.Letter.Submission())
+	m, err := Manifest(ctx, p.o.Vault, p.id, id.Submission())
 	if hopeless(err) {
 		return lost, nil
 	}
 	if err != nil {
 		return lost, err
 	}
-	body, err := p.o.Vault.Open(ctx, p.id, d.Letter.Submission(), m.Original.Key)
+	body, err := p.o.Vault.Open(ctx, p.id, id.Submission(), m.Original.Key)
 	if hopeless(err) {
 		return lost, nil
 	}

@@ -197,3 +197,50 @@ func TestScanIsToldOnce(t *testing.T) {
 		t.Errorf("%d verdicts on one letter", n)
 	}
 }
+
+// What is set aside is scanned like letters: a clerk looks at it too. When it
+// becomes a letter it is scanned once more, and is locked until then.
+func TestParkedMailIsScanned(t *testing.T) {
+	d := virustest.Prepare(t)
+	o := scanned(t, d.Address)
+	o.run()
+	id := o.raw("rpw", "a", "From: a@poczta.example\r\n"+autoReply+"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=g\r\n\r\n"+
+		withFiles("nie ma mnie", archivetest.File{Name: "eicar.com", Content: virustest.Eicar}, archivetest.File{Name: "dobry.txt", Content: []byte("Wniosek.")}))
+	l := o.settled(id)
+	if l.Status != sekretariat.StatusParked || o.pipe.ScanState(l, "3") != sekretariat.ScanPending {
+		t.Fatalf("%s, %s without the scanner", l.Status, o.pipe.ScanState(l, "3"))
+	}
+	d.Start() // it was down: parked mail waits for it as letters do
+	want := map[string]sekretariat.ScanState{"": sekretariat.ScanInfected, "2": sekretariat.ScanInfected, "3": sekretariat.ScanClean}
+	check := func(l *sekretariat.Letter) {
+		t.Helper()
+		for path, state := range want {
+			if got := o.pipe.ScanState(l, path); got != state {
+				t.Errorf("part %q is %s, want %s", path, got, state)
+			}
+		}
+	}
+	check(o.await(id, "the scan", wasScanned))
+	if err := o.pipe.Release(t.Context(), o.clerk(), id); err != nil {
+		t.Fatal(err)
+	}
+	l = o.await(id, "the second scan", func(l *sekretariat.Letter) bool { return l.Scans == 2 })
+	check(l)
+	events, err := o.log.Subject(t.Context(), ledger.Letter, string(id.Submission()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scans, redelivered := 0, events
+	for _, e := range redelivered {
+		if e.Event.Type == sekretariat.EventScanned {
+			scans++
+		}
+		e.Redelivered = true
+		if err := pipeline.HandleScan(o.pipe, t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l = o.await(id, "itself", wasScanned); scans != 2 || l.Scans != 2 {
+		t.Errorf("%d scans, %d after all was delivered again, want 2", scans, l.Scans)
+	}
+}

@@ -174,7 +174,7 @@ func (p *Pipeline) ScanStatus() ScanStatus { return p.scanner.get() }
 // ScanState returns what may be done with a part of a letter; "" is the
 // original.
 func (p *Pipeline) ScanState(l *sekretariat.Letter, path string) sekretariat.ScanState {
-	state := l.Scan.State(path)
+	state := l.Verdict().State(path)
 	if state == sekretariat.ScanPending && p.o.Scanner == nil {
 		return sekretariat.ScanOff
 	}

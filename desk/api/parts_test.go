@@ -51,6 +51,8 @@ type desk struct {
 	house  *ingesttest.House
 	intake *ingest.Intake
 	pipe   *pipeline.Pipeline
+	cfg    *configs.Centre
+	other  string // a second token of the sekretariat
 	server *httptest.Server
 	token  string
 	n      int
@@ -78,11 +80,14 @@ func openDesk(t *testing.T, address string) *desk {
 	if address != "" {
 		o.Scanner = virus.New(address)
 	}
-	d.pipe = pipeline.New(o)
+	d.pipe, d.cfg = pipeline.New(o), cfg
 	d.run(register.NewRegistrar(register.Options{Centre: d.id, Series: "rpw", Log: log, Store: h.Store, Logger: zerolog.Nop()}))
 	tokens := api.NewTokens(h.Store, sekretariat.SystemClock)
 	d.token, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister}, time.Hour, "")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if d.other, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister}, time.Hour, ""); err != nil {
 		t.Fatal(err)
 	}
 	d.server = httptest.NewServer(api.New(api.Options{

@@ -24,21 +24,26 @@ func remotePart(p sekretariat.Part, l *sekretariat.Letter) Part {
 		q.Fate, q.Scan = fateMissing, sekretariat.ScanFailed
 		q.Notice = "Platforma ePUAP nie wydała załącznika. Pobierz go na portalu ePUAP albo poproś nadawcę o ponowne przesłanie."
 	default:
-		q.Fate, q.Size, q.SHA256, q.Scan, q.Notice = fateFetched, f.Object.Size, f.Object.SHA256, remoteScan(f), ""
+		q.Fate, q.Size, q.SHA256, q.Scan, q.Notice = fateFetched, f.Object.Size, f.Object.SHA256, remoteScan(l, p.Path), ""
 		if !q.Scan.Open() {
 			q.Notice = notice(q.Scan, "")
 		} else if f.Code != "" {
 			q.Notice = "Pobrany plik różni się od tego, który wskazuje pismo (inny skrót). Sprawdź go z nadawcą."
 		}
+		q.released(l)
 	}
 	return q
 }
 
-func remoteScan(f sekretariat.FetchedData) sekretariat.ScanState {
-	if f.Scan == "" {
+func remoteScan(l *sekretariat.Letter, path string) sekretariat.ScanState {
+	switch f := l.Fetched[path]; {
+	case f.Scan == "":
 		return sekretariat.ScanOff
+	case f.Scan == sekretariat.ScanInfected && l.Unlocked[path].Open:
+		return sekretariat.ScanClean
+	default:
+		return f.Scan
 	}
-	return f.Scan
 }
 
 // remote sends an attachment that was fetched from the platform.
@@ -47,7 +52,7 @@ func (a *api) remote(ctx context.Context, c call, l *sekretariat.Letter, p sekre
 	if f.Object == nil {
 		return fmt.Errorf("%w: %s", errPart, remotePart(p, l).Notice)
 	}
-	if state := remoteScan(f); !state.Open() {
+	if state := remoteScan(l, p.Path); !state.Open() {
 		return &lockedError{State: state}
 	}
 	body, err := c.c.Vault.Open(ctx, c.centre, c.id.Submission(), f.Object.Key)

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"sekretariat"
@@ -14,6 +15,39 @@ type Part struct {
 	sekretariat.Part
 	Scan   sekretariat.ScanState `json:"scan"`             // whether it may be fetched
 	Notice string                `json:"notice,omitempty"` // why not, in Polish
+	// Unlocked: a person has called a virus alarm false; not yet in effect
+	// while it waits for a second one.
+	Unlocked *sekretariat.Unlock `json:"unlocked,omitempty"`
+	Virus    string              `json:"virus,omitempty"` // what the scanner had found
+}
+
+// OriginalOf is the original of a letter as a part of its own, for a virus
+// alarm that none of its files explains; nil if there is none.
+func OriginalOf(p *pipeline.Pipeline, l *sekretariat.Letter, parts []Part) *Part {
+	if l.Scan.Virus("") == "" || slices.ContainsFunc(parts, func(q Part) bool { return q.Attachment && q.Virus != "" }) {
+		return nil
+	}
+	v := Part{Scan: p.ScanState(l, "")}
+	v.released(l)
+	return &v
+}
+
+// released notes what people said of a virus alarm.
+func (v *Part) released(l *sekretariat.Letter) {
+	if v.Virus = l.Scan.Virus(v.Path); v.Virus == "" && v.Scan == sekretariat.ScanInfected {
+		v.Virus = "?"
+	}
+	u, there := l.Unlocked[v.Path]
+	if !there {
+		return
+	}
+	v.Unlocked = &u
+	switch {
+	case u.Open && v.Scan.Open():
+		v.Notice = "Alarm antywirusowy uznano w urzędzie za fałszywy; plik odblokowano."
+	case !u.Open:
+		v.Notice += " Jedna osoba uznała alarm za fałszywy; czeka na drugą."
+	}
 }
 
 // Scan is the JSON of what the virus scanner said of a letter.
@@ -29,7 +63,7 @@ type Scan struct {
 // ScanOf sums up what the virus scanner said of a letter.
 func ScanOf(p *pipeline.Pipeline, l *sekretariat.Letter) Scan {
 	out := Scan{State: p.ScanState(l, ""), Original: p.ScanState(l, "")}
-	if s := l.Scan; s != nil {
+	if s := l.Verdict(); s != nil {
 		out.At, out.Scanner, out.Signatures = &s.At, s.Scanner, s.Signatures
 		for _, u := range s.Unscanned {
 			if state := s.State(u.Path); out.State.Open() {
@@ -37,7 +71,7 @@ func ScanOf(p *pipeline.Pipeline, l *sekretariat.Letter) Scan {
 			}
 		}
 	}
-	out.Notice = notice(out.State, l.Scan.Virus(""))
+	out.Notice = notice(out.State, l.Verdict().Virus(""))
 	return out
 }
 
@@ -76,7 +110,7 @@ func (e *lockedError) status() int {
 // locked returns why a part may not be fetched, nil if it may.
 func locked(p *pipeline.Pipeline, l *sekretariat.Letter, path string) error {
 	if state := p.ScanState(l, path); !state.Open() {
-		return &lockedError{state, l.Scan.Virus(path)}
+		return &lockedError{state, l.Verdict().Virus(path)}
 	}
 	return nil
 }
@@ -91,8 +125,9 @@ func PartsOf(p *pipeline.Pipeline, l *sekretariat.Letter, r *sekretariat.Reading
 		}
 		v := Part{Part: q, Scan: p.ScanState(l, q.Path)}
 		if v.Scan != sekretariat.ScanClean && v.Scan != sekretariat.ScanOff {
-			v.Notice = notice(v.Scan, l.Scan.Virus(q.Path))
+			v.Notice = notice(v.Scan, l.Verdict().Virus(q.Path))
 		}
+		v.released(l)
 		out = append(out, v)
 	}
 	return out

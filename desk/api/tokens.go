@@ -172,6 +172,7 @@ func (t Token) Principal(centre sekretariat.CentreID) sekretariat.Principal {
 		}
 	}
 	if p.Register {
+		p.Quarantine = true
 		p.Departments = append(p.Departments, sekretariat.Sekretariat)
 	}
 	return p

@@ -16,7 +16,9 @@
       if (e.key === "Escape") e.target.blur();
       return;
     }
-    const chosen = document.querySelector(`[data-klawisz="${CSS.escape(e.key)}"]`);
+    // In a list a key means the row that one stands on, and nothing without one.
+    const key = `[data-klawisz="${CSS.escape(e.key)}"]`, row = document.activeElement?.closest(".lista tr");
+    const chosen = row?.querySelector(key) ?? [...document.querySelectorAll(key)].find(b => !b.closest(".lista"));
     if (chosen) {
       e.preventDefault();
       chosen.click();

@@ -46,7 +46,7 @@ func (r *reader) noteSMIME(p *sekretariat.Part, head []byte, e *entity) {
 
 func (r *reader) sign(part, typ string) {
 	const most = 100
-	text := map[string]string{"pgp": "podpis PGP, niesprawdzony", "smime": "podpis S/MIME, niesprawdzony"}[typ]
+	text := map[string]string{"pgp": "podpis PGP: nie sprawdzono", "smime": "podpis S/MIME: nie sprawdzono"}[typ]
 	if len(r.out.Signatures) < most {
 		r.out.Signatures = append(r.out.Signatures, sekretariat.Signature{Part: part, Type: typ, Verdict: sekretariat.VerdictUnchecked, Text: text})
 	}

@@ -203,8 +203,20 @@ func (x *Index) Queue(ctx context.Context, p sekretariat.Principal, d sekretaria
 
 // Parked lists what waits aside with a reason, the oldest first.
 func (x *Index) Parked(ctx context.Context, p sekretariat.Principal, page Page) ([]Row, string, error) {
+	return x.ParkedBetween(ctx, p, time.Time{}, time.Time{}, page)
+}
+
+// ParkedBetween lists what waits aside and was received from since on and
+// before until: the daily list of rule P8. A zero time is no bound.
+func (x *Index) ParkedBetween(ctx context.Context, p sekretariat.Principal, since, until time.Time, page Page) ([]Row, string, error) {
 	s := x.see(p)
 	q := query{where: []string{"l.status = 'parked'"}, order: "l.urgent DESC, l.received ASC, l.id ASC"}
+	if !since.IsZero() {
+		q.and("l.received >= ?", since.UnixMilli())
+	}
+	if !until.IsZero() {
+		q.and("l.received < ?", until.UnixMilli())
+	}
 	q.and(s.full, s.args...)
 	return x.oldest(ctx, s, q, "", page)
 }
