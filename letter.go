@@ -59,6 +59,8 @@ type Letter struct {
 	Hold time.Time        // parked with ParkHold: when it registers itself
 	Junk *Confirmation    // parked: a person said that it is no letter
 	Ack  *Acknowledgement // nil = none was thought of
+
+	Alarm *Alarm // nil = it is no danger
 }
 
 // State is the present state of one submission: all its letters, by part.
@@ -110,7 +112,16 @@ func (s *State) Apply(e Event) error {
 	case EventRouted:
 		err = fold(s, e, func(d RoutedData) LetterID { return d.Letter }, func(l *Letter, d RoutedData) { l.routed(d, e.Time) })
 	case EventTaken, EventDone:
-		err = fold(s, e, func(d HandlingData) LetterID { return d.Letter }, func(l *Letter, d HandlingData) { l.handled(e.Type, d) })
+		err = fold(s, e, func(d HandlingData) LetterID { return d.Letter }, func(l *Letter, d HandlingData) {
+			l.handled(e.Type, d)
+			if d.Revision == l.Revision {
+				l.answered(d.By, e.Time)
+			}
+		})
+	case EventAlarmClimbed:
+		err = fold(s, e, func(d AlarmClimbedData) LetterID { return d.Letter }, func(l *Letter, d AlarmClimbedData) { l.climbed(d, e.Time) })
+	case EventAlarmTaken:
+		err = fold(s, e, func(d AlarmTakenData) LetterID { return d.Letter }, func(l *Letter, d AlarmTakenData) { l.answered(d.By, e.Time) })
 	case EventFailed:
 		err = fold(s, e, func(d FailedData) LetterID { return d.Letter }, func(l *Letter, d FailedData) { l.fail(d) })
 	case EventParked:
@@ -246,6 +257,7 @@ func (l *Letter) routed(d RoutedData, at time.Time) {
 	l.Department, l.Copies, l.Status = d.Decision.Department, d.Decision.Copies, StatusRouted
 	l.Closed = l.Closed || d.Closed
 	l.learn(d.Number)
+	l.raise(at)
 }
 
 func (l *Letter) handled(t EventType, d HandlingData) {

@@ -55,6 +55,7 @@ func (d *document) checkCentre(c *Centre) {
 	d.checkRules(c, n)
 	d.checkLegalEffect(c)
 	d.checkRouting(c, n)
+	d.checkAlarms(c.Alarms)
 	sets := unique{}
 	for i, s := range c.RuleSets {
 		d.slug(path{"rule_sets", i}, s)

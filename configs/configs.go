@@ -12,7 +12,7 @@ import (
 	"sekretariat"
 )
 
-//go:generate go run ./gendoc -source configs.go,outgoing.go -target ../docs/configuration.md
+//go:generate go run ./gendoc -source configs.go,outgoing.go,alarms.go -target ../docs/configuration.md
 
 // Installation is one running sekretariat: one machine or one role of many.
 type Installation struct {
@@ -154,6 +154,7 @@ type Centre struct {
 	Proofs  string         `yaml:"proofs"`  // proofs and returns of letters that were sent: register (default; number and queue of the department of the case) or park (the same queue, without a number)
 	Notes   string         `yaml:"notes"`   // free text for the people who run it
 	Routing Routing        `yaml:"routing"` // what the learned model may do, and how sure it must be
+	Alarms  Alarms         `yaml:"alarms"`  // who learns of a danger that nobody takes
 	Streets []Street       `yaml:"streets"` // which unit serves which street: the second step of routing
 
 	// Warnings are what is not known yet and what it turns off, in Polish.

@@ -48,6 +48,7 @@ func (c *Centre) setDefaults() {
 	setDefault(&c.VirusScan, "unix:/run/clamav/clamd.ctl")
 	setDefault(&c.Routing.Model, "on")
 	setDefault(&c.Routing.Learning, "on")
+	c.defaultAlarms()
 	setDefault(&c.Routing.Mode, string(sekretariat.ModeSuggest))
 	if c.Routing.Closed.Words == nil {
 		c.Routing.Closed.Words = slices.Clone(closedWords)

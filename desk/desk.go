@@ -23,6 +23,7 @@ import (
 	"sekretariat/ingest"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
+	"sekretariat/pipeline/alarm"
 	"sekretariat/register/index"
 	"sekretariat/storage"
 )
@@ -35,6 +36,8 @@ type Centre struct {
 	Vault    *storage.Vault
 	Index    *index.Index
 	People   *people.Book
+	// Alarms are the dangers that nobody has taken; nil: none are shown.
+	Alarms *alarm.Board
 	// Explain makes the Polish sentence of a decision.
 	Explain func(sekretariat.Decision) string
 	// Why says in Polish what became of an acknowledgement, by its code; nil:
@@ -105,6 +108,7 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /pismo/{letter}/przekaz", d.with("reroute", d.reroute))
 	mux.HandleFunc("POST /pismo/{letter}/cofnij", d.with("undo", d.undo))
 	mux.HandleFunc("POST /pismo/{letter}/przyjmij", d.with("taken", d.take))
+	mux.HandleFunc("POST /pismo/{letter}/alarm", d.with("alarm-taken", d.takeAlarm))
 	mux.HandleFunc("POST /pismo/{letter}/zalatw", d.with("done", d.done))
 	mux.HandleFunc("POST /pismo/{letter}/zwroc", d.with("handed-back", d.handBack))
 	mux.HandleFunc("POST /pismo/{letter}/rejestruj", d.with("released", d.release))

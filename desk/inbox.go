@@ -15,9 +15,10 @@ import (
 type inboxData struct {
 	Counts  index.Counts
 	Waiting *list
-	Recent  *list    // set aside since yesterday: looked through once a day (rule P8)
-	Parked  *list    // set aside before
-	Other   int      // letters that others have and that are not done
+	Recent  *list // set aside since yesterday: looked through once a day (rule P8)
+	Parked  *list // set aside before
+	Other   int   // letters that others have and that are not done
+	Alarms  alarmsView
 	Trouble []string // channels that take nothing in, in words for the clerk (rule P10)
 }
 
@@ -52,7 +53,7 @@ func (d *Desk) inbox(ctx context.Context, v visit) error {
 		return err
 	}
 	parked.Heading, parked.Empty = "Odłożone wcześniej", "Nic więcej nie jest odłożone."
-	data := inboxData{Counts: counts, Waiting: waiting, Recent: recent, Parked: parked}
+	data := inboxData{Counts: counts, Waiting: waiting, Recent: recent, Parked: parked, Alarms: d.alarms(v)}
 	for dep, n := range counts.Open {
 		if dep != sekretariat.Sekretariat {
 			data.Other += n
@@ -102,6 +103,7 @@ type departmentData struct {
 	Queue *list
 	// Handed is what the department has without a number, nil: nothing.
 	Handed *list
+	Alarms alarmsView
 }
 
 // department shows a department's own queue to those who belong to it.
@@ -115,7 +117,7 @@ func (d *Desk) department(ctx context.Context, v visit) error {
 		return err
 	}
 	q.ID, q.Heading, q.Empty, q.Path = "kolejka", "Do załatwienia", "Kolejka jest pusta.", "/dzial/"+string(id)
-	data := departmentData{ID: id, Name: departmentName(v.c.Config, id), Queue: q}
+	data := departmentData{Alarms: d.alarms(v), ID: id, Name: departmentName(v.c.Config, id), Queue: q}
 	rows, next, err := v.c.Index.Handed(ctx, v.who, id, index.Page{Limit: pageRows, After: v.r.URL.Query().Get("bez-numeru")})
 	if err != nil {
 		return err

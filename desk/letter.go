@@ -51,6 +51,8 @@ type letterData struct {
 	Ack      ackView // State "" = none was thought of
 	// BadContact: a mail to this sender came back.
 	BadContact bool
+	// MayTakeAlarm: the person may answer for the danger.
+	MayTakeAlarm bool
 }
 
 // ackView is how far the acknowledgement of a letter has come.
@@ -102,6 +104,7 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 		data.Why = v.c.Explain(l.Decision)
 		data.Waits = waits(d.o.Clock().Sub(l.Routed))
 	}
+	data.MayTakeAlarm = v.who.Register || data.Mine
 	if v.who.Register || data.Mine {
 		data.Keys = d.keys(v.c.Config, l)
 	}

@@ -21,10 +21,11 @@ func (s *service) deskHandler(ctx context.Context, g *errgroup.Group) (http.Hand
 	apis := map[sekretariat.CentreID]api.Centre{}
 	for _, c := range s.centres {
 		apis[c.cfg.ID] = api.Centre{
-			Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish, Print: c.cfg.Print, Config: c.cfg,
+			Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Alarms: s.boards[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish, Print: c.cfg.Print, Config: c.cfg,
 		}
 		centres = append(centres, desk.Centre{
 			Config: c.cfg, Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish,
+			Alarms: s.boards[c.cfg.ID],
 			People: people.NewBook(c.cfg.ID, s.vault, sekretariat.SystemClock),
 		})
 	}

@@ -38,6 +38,7 @@ var commands = []command{
 	{"secret set", "MAILBOX --config FILE", "try and set a mailbox's password, from the terminal or standard input, without a restart", secretCommand},
 	{"queue list|next|watch", "--department X [--exec CMD] [--ack]", "look at or consume a department's queue", queueCommand},
 	{"parked list|release|set|confirm-junk", "[--letter ID] [--category C]", "look at mail that was set aside before registration, and decide on it", parkedCommand},
+	{"alarms list|take", "[--centre C] [--json] [--letter ID --by ACCOUNT]", "dangers that nobody has taken, alarms in a hundred letters; take one", alarmsCommand},
 	{"learning show|forget", "[--centre C] [--json] [--letter ID]", "what people's decisions taught the router, with its precision before and after; take a letter out of it", learningCommand},
 	{"simulate", "--config FILE [--model FILE|off] [--format text|csv|json] [--activate]", "what a changed configuration or model would do to the letters that there are, before it is activated", simulateCommand},
 	{"outbox list", "[--state S]", "acknowledgements of receipt: what waits, failed, was sent", outboxCommand},

@@ -21,6 +21,7 @@ import (
 	"sekretariat/ingest/dropbox"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
+	"sekretariat/pipeline/alarm"
 	"sekretariat/pipeline/outbox"
 	"sekretariat/register"
 	"sekretariat/register/index"
@@ -92,6 +93,7 @@ type service struct {
 	tokens    *api.Tokens
 	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
 	indexes   map[sekretariat.CentreID]*index.Index
+	boards    map[sekretariat.CentreID]*alarm.Board // dangers that nobody has taken
 	outboxes  []*outbox.Outbox
 	registrar []*register.Registrar
 	journals  []journal
@@ -113,7 +115,7 @@ func newService(h *house, r roles) (*service, error) {
 	}
 	s := &service{
 		house: h, roles: r, tokens: api.NewTokens(h.objects, sekretariat.SystemClock),
-		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{},
+		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{}, boards: map[sekretariat.CentreID]*alarm.Board{},
 	}
 	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Trust: trusted, Logger: h.log}
 	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
@@ -170,6 +172,7 @@ func (s *service) addCentre(c *centreHouse) error {
 		s.addRegister(c, log)
 	}
 	if s.roles.desk || s.roles.route {
+		s.boards[c.cfg.ID] = alarm.NewBoard(c.cfg.ID, c.log)
 		ix, err := s.openIndex(c)
 		if err != nil {
 			return err
@@ -240,6 +243,7 @@ func (s *service) work(ctx context.Context) error {
 	for _, c := range s.centres {
 		if s.indexes[c.cfg.ID] != nil {
 			g.Go(func() error { return s.follow(run, c) })
+			g.Go(func() error { return s.watchAlarms(run, c) })
 			g.Go(func() error { return s.searchable(run, c) })
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"sekretariat/desk/audit"
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
+	"sekretariat/pipeline/alarm"
 	"sekretariat/register/index"
 	"sekretariat/storage"
 )
@@ -40,6 +41,8 @@ type Centre struct {
 	Print func(sekretariat.Number) string
 	// Why makes the Polish words of the code of an acknowledgement.
 	Why func(code string) string
+	// Alarms are the dangers that nobody has taken; nil: none are told.
+	Alarms *alarm.Board
 	// Config is the centre's configuration: name, table of legal effect.
 	Config *configs.Centre
 }
@@ -81,6 +84,8 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/letters/{id}/view", a.with("view", a.viewHTML))
 	mux.HandleFunc("GET /api/v1/letters/{id}/view.pdf", a.with("view", a.viewPDF))
 	mux.HandleFunc("POST /api/v1/letters/{id}/taken", a.with("taken", a.taken))
+	mux.HandleFunc("POST /api/v1/letters/{id}/alarm-taken", a.with("alarm-taken", a.alarmTaken))
+	mux.HandleFunc("GET /api/v1/alarms", a.list("alarms", a.alarms))
 	mux.HandleFunc("POST /api/v1/letters/{id}/done", a.with("done", a.done))
 	mux.HandleFunc("POST /api/v1/letters/{id}/handed-back", a.with("handed-back", a.handedBack))
 	mux.HandleFunc("POST /api/v1/letters/{id}/reroute", a.with("reroute", a.reroute))

@@ -80,6 +80,12 @@ func (t *Teacher) Run(ctx context.Context) error {
 	return t.o.Log.Follow(ctx, ledger.Letter, 1, func(s ledger.Stored) error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		if s.Event.Type == sekretariat.EventReread { // the letter says more than it did
+			if d, err := sekretariat.DataOf[sekretariat.RereadData](s.Event); err == nil {
+				delete(t.lessons, d.Letter)
+				t.history.changed = true
+			}
+		}
 		return t.history.Apply(s.Seq, s.Event)
 	}, func() error { return t.catchUp(ctx) })
 }
@@ -185,7 +191,7 @@ func (t *Teacher) read(ctx context.Context, id sekretariat.LetterID) (*lesson, e
 	if l == nil || data == nil || t.private(l) {
 		return nil, nil
 	}
-	r, err := pipeline.LoadReading(ctx, t.o.Vault, t.o.Centre.ID, id.Submission(), data.Reading)
+	r, err := pipeline.LoadReading(ctx, t.o.Vault, t.o.Centre.ID, id.Submission(), l.Reading)
 	switch {
 	case gone(err):
 		return nil, nil

@@ -32,6 +32,9 @@ type Fields struct {
 	Department             string // "" unless the profile marks it public (rule P6)
 	ADE, EPUAP             string // addresses for lodging validly, "" if not known
 	Valid                  bool   // say how to lodge validly (art. 63 § 1 KPA)
+	// Crisis are the numbers that help outside working hours, 112 first; empty
+	// within them (rule P16).
+	Crisis []string
 }
 
 // rendered is a filled-in template.
@@ -64,7 +67,7 @@ func compileTemplates(c *configs.Centre) (templates, error) {
 	for _, t := range list {
 		made, err := compileTemplate(t)
 		if err == nil {
-			_, err = made.render(Fields{Centre: "x", Number: "RPW/1/2026", Day: "1 stycznia 2026", Department: "x", ADE: "x", EPUAP: "x", Valid: true})
+			_, err = made.render(Fields{Centre: "x", Number: "RPW/1/2026", Day: "1 stycznia 2026", Department: "x", ADE: "x", EPUAP: "x", Valid: true, Crisis: []string{"x"}})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("template %q: %w", t.Label, err)
@@ -113,6 +116,9 @@ func (c compiled) render(f Fields) (rendered, error) {
 	}
 	if r.text, err = fill(c.text, f); err != nil {
 		return r, err
+	}
+	if len(f.Crisis) > 0 && !strings.Contains(r.text, f.Crisis[0]) { // a template of the centre does not say it
+		r.text += "\n\nW razie zagrożenia nie należy czekać na odpowiedź:\n\n- " + strings.Join(f.Crisis, "\n- ")
 	}
 	r.text = tidy(r.text)
 	var data any = f
@@ -196,6 +202,9 @@ func (b *Outbox) fields(l *sekretariat.Letter) Fields {
 		Centre: c.Name, Address: c.Address, Number: l.Number.Printed(), Day: polishDay(l.Arrived.Arrived), ADE: b.cfg.EDelivery,
 		Valid: b.validity(l.Arrived.Arrived.At),
 	}
+	if !c.OpenAt(b.o.Clock()) {
+		f.Crisis = append([]string{emergency}, c.Alarms.Crisis...)
+	}
 	if s, ok := c.SeriesByID(l.Number.Series); ok {
 		f.Number = s.Print(l.Number)
 	}
@@ -217,6 +226,9 @@ func (b *Outbox) fields(l *sekretariat.Letter) Fields {
 	}
 	return f
 }
+
+// emergency is the number for every danger.
+const emergency = "112 – numer alarmowy"
 
 // template chooses the text for a letter: that of its label if its department
 // may be named at all, else the one for everything.

@@ -126,6 +126,14 @@ func history(ctx context.Context, o Options) ([]*past, error) {
 				return err
 			}
 			by[d.Letter] = &past{letter: sekretariat.Letter{ID: d.Letter, Centre: o.Centre, Closed: d.Closed, Number: d.Number}, read: d}
+		case sekretariat.EventReread:
+			d, err := sekretariat.DataOf[sekretariat.RereadData](s.Event)
+			if err != nil {
+				return err
+			}
+			if p := by[d.Letter]; p != nil {
+				p.read.Reading, p.letter.Closed = d.Reading, p.letter.Closed || d.Closed
+			}
 		case sekretariat.EventRouted:
 			d, err := sekretariat.DataOf[sekretariat.RoutedData](s.Event)
 			if err != nil {

@@ -118,6 +118,18 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.RoutedData
 		d, err = sekretariat.DataOf[sekretariat.RoutedData](e)
 		of, s.By, s.From, s.Department, s.Revision, s.Rule = d.Letter, d.By, d.From, d.Decision.Department, d.Revision, d.Decision.Rule
+	case sekretariat.EventAlarmClimbed:
+		var d sekretariat.AlarmClimbedData
+		d, err = sekretariat.DataOf[sekretariat.AlarmClimbedData](e)
+		of, s.Code = d.Letter, d.To
+	case sekretariat.EventAlarmTaken:
+		var d sekretariat.AlarmTakenData
+		d, err = sekretariat.DataOf[sekretariat.AlarmTakenData](e)
+		of, s.By = d.Letter, d.By
+	case sekretariat.EventUnlearned:
+		var d sekretariat.UnlearnedData
+		d, err = sekretariat.DataOf[sekretariat.UnlearnedData](e)
+		of, s.By = d.Letter, d.By
 	case sekretariat.EventTaken, sekretariat.EventDone:
 		var d sekretariat.HandlingData
 		d, err = sekretariat.DataOf[sekretariat.HandlingData](e)
