@@ -62,6 +62,9 @@ func Decode(b []byte, declared string) (string, Result) {
 	label := Canonical(declared)
 	unknown := label == "" && nonEmptyLabel(declared)
 	if text, ok := decodeASCII(b, label); ok {
+		if looksUTF7(b) {
+			return finish(decodeUTF7(b), Result{Name: "utf-7", Basis: Overruled, Unknown: unknown})
+		}
 		return finish(text, Result{Name: "us-ascii", Basis: Declared, Unknown: unknown})
 	}
 	name, basis := choose(b, label)
@@ -81,6 +84,9 @@ func DecodeNear(b []byte, near string) string {
 		return text
 	}
 	if text, ok := decodeASCII(b, ""); ok {
+		if looksUTF7(b) {
+			return decodeUTF7(b)
+		}
 		return text
 	}
 	name := GuessNear(b, near)

@@ -311,3 +311,47 @@ func TestMacintosh(t *testing.T) {
 		t.Errorf("%q, %+v", got, r)
 	}
 }
+
+// Programs that say ISO-8859-1 whatever they write, and UTF-7 that nobody
+// declares: the letters decide. What is really western, or has a plus sign for
+// another reason, stays.
+func TestWesternDeclarationsAndUTF7(t *testing.T) {
+	encode := func(m *charmap.Charmap, s string) []byte {
+		b, err := m.NewEncoder().Bytes([]byte(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	for _, text := range []string{"konto ośrodka", "tę rodzinę", "warsztaty pamięci, obiad", "stałego", "Dzień dobry, proszę o pomoc"} {
+		for _, label := range []string{"iso-8859-1", "windows-1252"} {
+			for name, m := range map[string]*charmap.Charmap{"windows-1250": charmap.Windows1250, "iso-8859-2": charmap.ISO8859_2} {
+				if got, r := Decode(encode(m, text), label); got != text {
+					t.Errorf("%s declared as %s: %q by %s, want %q", name, label, got, r.Name, text)
+				}
+			}
+		}
+	}
+	for _, text := range []string{"Señor Iñaki Peña", "la forêt et le prêt", "Œuvre du cœur", "Søren Kjær og Æble", "Müller & Söhne", "être", "mañana por la mañana"} {
+		if got, r := Decode(encode(charmap.Windows1252, text), "iso-8859-1"); got != text {
+			t.Errorf("western %q became %q by %s", text, got, r.Name)
+		}
+	}
+	for raw, want := range map[string]string{
+		"Dzie+AUQ- dobry, prosz+ARk- o pomoc": "Dzień dobry, proszę o pomoc",
+		"tel. +48 601 774 320":                "tel. +48 601 774 320",
+		"tel. +48601774320 lub +48-601":       "tel. +48601774320 lub +48-601",
+		"2+2=4, C++, a+b":                     "2+2=4, C++, a+b",
+		"d+AUI-ugi +- +IB4-cytat+IB0-":        "długi + „cytat”",
+		"https://x.example/?q=ala+ma+kota":    "https://x.example/?q=ala+ma+kota",
+	} {
+		for _, label := range []string{"", "us-ascii", "iso-8859-2", "utf-8"} {
+			if got, r := Decode([]byte(raw), label); got != want {
+				t.Errorf("%q declared as %q: %q by %s, want %q", raw, label, got, r.Name, want)
+			}
+		}
+		if got := DecodeNear([]byte(raw), ""); got != want {
+			t.Errorf("%q near nothing: %q, want %q", raw, got, want)
+		}
+	}
+}

@@ -130,6 +130,9 @@ type score struct {
 	rejected bool
 }
 
+// polish tells whether all that is beyond ASCII are Polish letters, and some.
+func (s score) polish() bool { return !s.rejected && s.bad == 0 && s.strange == 0 && s.home > 0 }
+
 // sampleSize bounds the octets that are looked at; only the neighbourhood of
 // octets beyond ASCII counts.
 const sampleSize = 4096
@@ -301,7 +304,7 @@ func overrule(b []byte, declared string) (string, bool) {
 	}
 	sampled := sample(b)
 	var now, best score
-	var better string
+	var better, polish string
 	for _, c := range candidates {
 		switch c.name {
 		case "windows-1250", "iso-8859-2", "windows-1252":
@@ -309,6 +312,9 @@ func overrule(b []byte, declared string) (string, bool) {
 			continue
 		}
 		s := c.score(sampled)
+		if name == "windows-1252" && c.name != name && polish == "" && s.polish() && spelledPolish(decodeAs(sampled, c.name)) {
+			polish = c.name
+		}
 		if c.name == name {
 			now = s
 		} else if !s.rejected && (better == "" || s.points > best.points) {
@@ -320,6 +326,8 @@ func overrule(b []byte, declared string) (string, bool) {
 		return "", false
 	case now.rejected:
 		return better, true
+	case polish != "":
+		return polish, true // a program that always says ISO-8859-1
 	case now.bad > 0: // "³¹czny" is no word
 		return better, best.points >= now.points+pointsPolish && best.bad < now.bad
 	}

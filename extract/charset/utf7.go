@@ -3,6 +3,7 @@ package charset
 import (
 	"encoding/base64"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 )
 
@@ -56,4 +57,39 @@ func utf7Run(b []byte) (string, bool) {
 
 func isBase64(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
+}
+
+// looksUTF7 tells whether ASCII text is Polish in UTF-7 that nobody declared:
+// each of its plus signs begins a shift sequence of characters that mail from
+// here has, or is written "+-", and one of them has a Polish letter. A telephone
+// number or a sum is none.
+func looksUTF7(b []byte) bool {
+	letters := false
+	for i := 0; i < len(b); i++ {
+		if b[i] != '+' {
+			continue
+		}
+		end := i + 1
+		for end < len(b) && isBase64(b[end]) {
+			end++
+		}
+		if end == i+1 {
+			if end == len(b) || b[end] != '-' {
+				return false
+			}
+			continue
+		}
+		text, ok := utf7Run(b[i+1 : end])
+		if !ok {
+			return false
+		}
+		for _, r := range text {
+			if !unicode.IsPrint(r) || r >= 0x2e80 && r <= 0xffff { // by chance it is Chinese
+				return false
+			}
+			letters = letters || contains(polish, r)
+		}
+		i = end - 1
+	}
+	return letters
 }
