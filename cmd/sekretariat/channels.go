@@ -18,6 +18,8 @@ import (
 	"sekretariat/ingest/email"
 	"sekretariat/ingest/epuap"
 	"sekretariat/ledger"
+	"sekretariat/pipeline"
+	"sekretariat/storage"
 )
 
 // channelsOf makes the channels of a centre that are switched on.
@@ -55,8 +57,8 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 			continue
 		}
 		ch, err := edelivery.New(edelivery.Options{
-			Centre: c.cfg.ID, Account: e, Receiver: s.receiver, Cursors: s.ledger, Known: announced(c.log), Clock: sekretariat.SystemClock,
-			Logger: log, MaxSize: s.cfg.Limits.Delivery,
+			Centre: c.cfg.ID, Account: e, Receiver: s.receiver, Cursors: s.ledger, Known: announced(c.log), Kept: s.kept(c.cfg.ID),
+			Clock: sekretariat.SystemClock, Logger: log, MaxSize: s.cfg.Limits.Delivery,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("e-Doręczenia mailbox %s: %w", e.ID, err)
@@ -86,6 +88,20 @@ func announced(log ledger.Log) func(context.Context, sekretariat.SubmissionID) (
 			return false, nil
 		}
 		return err == nil, err
+	}
+}
+
+// kept reads what the manifest of a submission says of its source.
+func (s *service) kept(centre sekretariat.CentreID) edelivery.Kept {
+	return func(ctx context.Context, id sekretariat.SubmissionID) (map[string]string, bool, error) {
+		m, err := pipeline.Manifest(ctx, s.vault, centre, id)
+		switch {
+		case errors.Is(err, storage.ErrNotFound), errors.Is(err, storage.ErrShredded), errors.Is(err, storage.ErrDamaged):
+			return nil, false, nil
+		case err != nil:
+			return nil, false, err
+		}
+		return m.Source, true, nil
 	}
 }
 

@@ -51,6 +51,7 @@ const (
 	SourceAboutSubject = "aboutSubject" // its subject
 	SourceAboutCase    = "aboutCase"    // its case number
 	SourceAboutTo      = "aboutTo"      // its addressee
+	SourceEvidence     = "evidenceId"   // of evidence that came after the message it is about: its id
 )
 
 // The classes of proof.
@@ -157,6 +158,9 @@ func (d *document) letter() {
 		}
 	}
 	d.r.MessageID, d.r.Reference = line(m.MessageID), line(m.CaseID)
+	if late := line(d.source[SourceEvidence]); late != "" { // the letter itself is another one
+		d.r.MessageID += "#" + late
+	}
 	for _, id := range []string{m.RefToMessageID, d.source[SourceAbout], m.ThreadID} {
 		if id = line(id); id != "" && id != d.r.MessageID && !contains(d.r.References, id) {
 			d.r.References = append(d.r.References, id)

@@ -11,9 +11,13 @@ import (
 
 // identity are the fields that make a message the same message (contract:
 // address of the mailbox, id of the message). A proof of a sent message is
-// apart from it: there may be one for each thing that can become of it.
+// apart from it: there may be one for each thing that can become of it. So is
+// evidence about a received message that came late.
 func (c *Channel) identity(l *letter) []string {
 	fields := []string{c.o.Account.Address, l.id}
+	if l.piece != "" {
+		return append(fields, "evidence", l.piece)
+	}
 	if l.kind == edoreczenia.KindProof && l.class != edoreczenia.ClassEvidence {
 		fields = append(fields, "proof", l.class)
 	}
@@ -85,6 +89,7 @@ func (c *Channel) source(l *letter) map[string]string {
 		"timestamp": m.Timestamp, "receiptDate": m.ReceiptDate, "submissionDate": m.SubmissionDate, "eventDate": m.EventDate,
 		"messageType": l.message.Control.Type, "labels": strings.Join(labels, " "), "from": m.From.ADE,
 		edoreczenia.SourceStatus: l.message.Control.Status, edoreczenia.SourceClass: l.class,
+		sourceEvidences: evidenceIDs(l.evidences), edoreczenia.SourceEvidence: l.piece,
 	}
 	if l.sent != nil {
 		s[edoreczenia.SourceAbout] = l.sent.MessageID

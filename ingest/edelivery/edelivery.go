@@ -41,7 +41,10 @@ type Options struct {
 	Cursors  Cursors
 	// Known tells whether a submission was announced: then it need not be
 	// fetched again. nil: nothing is known, and the receiver finds out.
-	Known  func(context.Context, sekretariat.SubmissionID) (bool, error)
+	Known func(context.Context, sekretariat.SubmissionID) (bool, error)
+	// Kept reads the manifest of a submission: evidence that it does not list
+	// came later and is fetched by the nightly look. nil: it is not looked for.
+	Kept   Kept
 	Clock  sekretariat.Clock // nil = SystemClock
 	Logger zerolog.Logger
 

@@ -19,6 +19,7 @@ type letter struct {
 	raw       json.RawMessage
 	evidences []edoreczenia.Evidence
 	class     string // of a proof
+	piece     string // see item
 	sent      *edoreczenia.Metadata
 	lenient   bool // wrong octets came often enough: take them as they are
 	bare      bool // the archive could not be had often enough: go without

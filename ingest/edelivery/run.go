@@ -132,6 +132,11 @@ func (c *Channel) round(ctx context.Context) (soon bool, err error) {
 	if err := c.retry(ctx, began, all && complete); err != nil {
 		return false, err
 	}
+	if all && complete {
+		if err := c.lookLate(ctx, began, folders); err != nil {
+			return false, err
+		}
+	}
 	if err := c.lookSent(ctx, began); err != nil {
 		return false, err
 	}

@@ -21,6 +21,7 @@ type item struct {
 	id      string
 	label   string // folder it was found in
 	class   string // of a proof about a sent message, "" for a message
+	piece   string // id of the one piece of evidence that came late, else ""
 	message edoreczenia.Message
 }
 
@@ -29,7 +30,7 @@ func (it item) key() string {
 	if it.class == "" {
 		return it.id
 	}
-	return it.id + "\x00" + it.class
+	return it.id + "\x00" + it.class + "\x00" + it.piece
 }
 
 // scan looks through a folder, newest first, until everything on a page is
@@ -154,7 +155,7 @@ func (c *Channel) known(ctx context.Context, it item) (bool, error) {
 	if yes || c.o.Known == nil {
 		return yes, nil
 	}
-	l := letter{kind: edoreczenia.KindMessage, id: it.id, class: it.class}
+	l := letter{kind: edoreczenia.KindMessage, id: it.id, class: it.class, piece: it.piece}
 	if it.class != "" {
 		l.kind = edoreczenia.KindProof
 	}

@@ -74,6 +74,9 @@ func (c *Channel) again(ctx context.Context, it item) error {
 
 // prepare asks for everything about a message but its files.
 func (c *Channel) prepare(ctx context.Context, it item) (*letter, error) {
+	if it.piece != "" {
+		return c.prepareLate(ctx, it)
+	}
 	if it.class != "" {
 		return c.prepareProof(ctx, it)
 	}
