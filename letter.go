@@ -61,6 +61,7 @@ type Letter struct {
 	Ack  *Acknowledgement // nil = none was thought of
 
 	Alarm *Alarm // nil = it is no danger
+	Stops []Stop // clocks that have ended, see Clocks
 }
 
 // State is the present state of one submission: all its letters, by part.
@@ -117,6 +118,13 @@ func (s *State) Apply(e Event) error {
 			if d.Revision == l.Revision {
 				l.answered(d.By, e.Time)
 			}
+			if d.Revision == l.Revision && e.Type == EventDone {
+				l.finish(d.By, e.Time)
+			}
+		})
+	case EventDeadlineStopped:
+		err = fold(s, e, func(d DeadlineStoppedData) LetterID { return d.Letter }, func(l *Letter, d DeadlineStoppedData) {
+			l.stop(Stop{Code: d.Code, Why: d.Why, By: d.By, At: e.Time})
 		})
 	case EventAlarmClimbed:
 		err = fold(s, e, func(d AlarmClimbedData) LetterID { return d.Letter }, func(l *Letter, d AlarmClimbedData) { l.climbed(d, e.Time) })
@@ -258,6 +266,7 @@ func (l *Letter) routed(d RoutedData, at time.Time) {
 	l.Closed = l.Closed || d.Closed
 	l.learn(d.Number)
 	l.raise(at)
+	l.resume()
 }
 
 func (l *Letter) handled(t EventType, d HandlingData) {

@@ -108,6 +108,7 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /pismo/{letter}/przekaz", d.with("reroute", d.reroute))
 	mux.HandleFunc("POST /pismo/{letter}/cofnij", d.with("undo", d.undo))
 	mux.HandleFunc("POST /pismo/{letter}/przyjmij", d.with("taken", d.take))
+	mux.HandleFunc("POST /pismo/{letter}/termin", d.with("deadline-stopped", d.stopClock))
 	mux.HandleFunc("POST /pismo/{letter}/alarm", d.with("alarm-taken", d.takeAlarm))
 	mux.HandleFunc("POST /pismo/{letter}/zalatw", d.with("done", d.done))
 	mux.HandleFunc("POST /pismo/{letter}/zwroc", d.with("handed-back", d.handBack))

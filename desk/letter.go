@@ -53,6 +53,8 @@ type letterData struct {
 	BadContact bool
 	// MayTakeAlarm: the person may answer for the danger.
 	MayTakeAlarm bool
+	Clocks       []clockView // deadlines and the contact duty
+	StopReasons  []stopView
 }
 
 // ackView is how far the acknowledgement of a letter has come.
@@ -192,6 +194,7 @@ func (d *Desk) addHistory(ctx context.Context, v visit, l *sekretariat.Letter, d
 		return err
 	}
 	names := d.peopleNames(ctx, v.c)
+	data.Clocks, data.StopReasons = d.clocks(l, names), stops()
 	for _, s := range steps {
 		data.Steps = append(data.Steps, stepView{Step: s, Where: departmentName(v.c.Config, s.Department), Who: names[s.By]})
 	}

@@ -101,7 +101,7 @@ var stepWords = map[sekretariat.EventType]string{
 	sekretariat.EventRedated: "zmieniono datę wpływu",
 	sekretariat.EventRead:    "odczytano", sekretariat.EventRouted: "skierowano do", sekretariat.EventTaken: "przyjęto w dziale",
 	sekretariat.EventDone: "załatwiono", sekretariat.EventFailed: "krok się nie udał", sekretariat.EventQueued: "w kolejce działu", sekretariat.EventHanded: "bez numeru w kolejce działu",
-	sekretariat.EventAlarmClimbed: "nikt nie przyjął zagrożenia, dalej zawiadomiono", sekretariat.EventAlarmTaken: "przyjęto zagrożenie", sekretariat.EventUnlearned: "wyłączono z uczenia",
+	sekretariat.EventDeadlineStopped: "zakończono termin", sekretariat.EventAlarmClimbed: "nikt nie przyjął zagrożenia, dalej zawiadomiono", sekretariat.EventAlarmTaken: "przyjęto zagrożenie", sekretariat.EventUnlearned: "wyłączono z uczenia",
 	sekretariat.EventParked: "odłożono", sekretariat.EventJunkConfirmed: "potwierdzono, że to nie pismo",
 	sekretariat.EventAckPlanned: "przygotowano potwierdzenie wpływu", sekretariat.EventAckSuppressed: "bez potwierdzenia wpływu",
 	sekretariat.EventAckSending: "wysyłano potwierdzenie wpływu", sekretariat.EventAckSent: "wysłano potwierdzenie wpływu",

@@ -85,6 +85,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /api/v1/letters/{id}/view.pdf", a.with("view", a.viewPDF))
 	mux.HandleFunc("POST /api/v1/letters/{id}/taken", a.with("taken", a.taken))
 	mux.HandleFunc("POST /api/v1/letters/{id}/alarm-taken", a.with("alarm-taken", a.alarmTaken))
+	mux.HandleFunc("POST /api/v1/letters/{id}/deadline-stopped", a.with("deadline-stopped", a.stopped))
 	mux.HandleFunc("GET /api/v1/alarms", a.list("alarms", a.alarms))
 	mux.HandleFunc("POST /api/v1/letters/{id}/done", a.with("done", a.done))
 	mux.HandleFunc("POST /api/v1/letters/{id}/handed-back", a.with("handed-back", a.handedBack))
@@ -266,6 +267,8 @@ type Letter struct {
 	Matter          []MatterLetter   `json:"matter,omitempty"`   // other letters of the same matter
 	Acknowledgement *Acknowledgement `json:"acknowledgement,omitempty"`
 	ContactBad      bool             `json:"contactBad,omitempty"` // mail to the sender came back
+	// Clocks are the deadlines and the contact duty that the letter started.
+	Clocks []Clock `json:"clocks,omitempty"`
 }
 
 func (a *api) letter(ctx context.Context, c call) error {
@@ -283,7 +286,7 @@ func (a *api) letter(ctx context.Context, c call) error {
 		Door: l.Arrived.Door, Status: l.Status, Department: l.Department, Urgency: l.Decision.Urgency, Revision: l.Revision,
 		Arrived: l.Arrived.Arrived, Day: sekretariat.Day(l.Arrived.Arrived.At), Received: l.Arrived.Received,
 		Why: c.c.Explain(l.Decision), Original: m.Original,
-		Failures: l.Failures, Scan: ScanOf(c.c.Pipeline, l),
+		Failures: l.Failures, Scan: ScanOf(c.c.Pipeline, l), Clocks: clocksOf(l),
 	}
 	if c.c.Config != nil {
 		out.Effects = effects(c.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At))
@@ -390,6 +393,7 @@ type command struct {
 	Department sekretariat.DepartmentID `json:"department"`
 	Reason     string                   `json:"reason"`
 	Category   sekretariat.ParkReason   `json:"category"`
+	Code       string                   `json:"code"`
 }
 
 func decode(c call) (command, error) {

@@ -122,6 +122,10 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.AlarmClimbedData
 		d, err = sekretariat.DataOf[sekretariat.AlarmClimbedData](e)
 		of, s.Code = d.Letter, d.To
+	case sekretariat.EventDeadlineStopped:
+		var d sekretariat.DeadlineStoppedData
+		d, err = sekretariat.DataOf[sekretariat.DeadlineStoppedData](e)
+		of, s.By, s.Code = d.Letter, d.By, string(d.Why)
 	case sekretariat.EventAlarmTaken:
 		var d sekretariat.AlarmTakenData
 		d, err = sekretariat.DataOf[sekretariat.AlarmTakenData](e)
