@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bytes"
 	"strings"
 
 	"sekretariat/extract/cms"
@@ -100,7 +101,10 @@ func (identityStage) close()           {}
 func (identityStage) oddity() string   { return "" }
 
 // base64Stage decodes base64 (RFC 2045 §6.8): foreign octets are ignored, and
-// after padding it starts afresh, for some programs join encoded pieces.
+// after padding it starts afresh, for some programs join encoded pieces. Others
+// put a footer in plain words under an encoded text (mailing lists, gateways
+// that scan for viruses): after padding or a blank line, the first line with a
+// foreign octet ends it all.
 type base64Stage struct {
 	out     func([]byte)
 	buf     []byte
@@ -108,6 +112,11 @@ type base64Stage struct {
 	n       int // characters in acc, 0 to 3
 	foreign bool
 	cut     bool
+	seen    bool   // there was content
+	newline bool   // at the begin of a line, behind content
+	ended   bool   // it may be over: the next line tells
+	over    bool   // nothing more is decoded
+	line    []byte // that line so far, while ended
 }
 
 var base64Values = func() (t [256]byte) {
@@ -122,15 +131,69 @@ var base64Values = func() (t [256]byte) {
 
 func (s *base64Stage) write(p []byte) {
 	s.buf = s.buf[:0]
+	for len(p) > 0 && !s.over {
+		if s.ended {
+			p = s.hold(p)
+		} else {
+			p = p[s.decode(p):]
+		}
+	}
+	if len(s.buf) > 0 {
+		s.out(s.buf)
+	}
+}
+
+// hold gathers the line that tells whether the content goes on, and returns
+// what is behind it.
+func (s *base64Stage) hold(p []byte) []byte {
+	const most = 1024
+	n := bytes.IndexByte(p, '\n') + 1
+	whole := n > 0 || len(s.line)+len(p) > most
+	if n == 0 {
+		n = len(p)
+	}
+	s.line = append(s.line, p[:n]...)
+	if whole {
+		s.resume()
+	}
+	return p[n:]
+}
+
+// resume decides over the line that was held.
+func (s *base64Stage) resume() {
+	line := s.line
+	s.line = nil
+	if len(bytes.Trim(line, "= \t\r\n")) == 0 {
+		return
+	}
+	for _, c := range bytes.TrimSpace(line) {
+		if base64Values[c] == 0xff && c != '=' {
+			s.over, s.foreign = true, true
+			return
+		}
+	}
+	s.newline = false
+	for len(line) > 0 {
+		s.ended = false
+		line = line[s.decode(line):]
+	}
+}
+
+// decode decodes until the content may be over and returns how far it came.
+func (s *base64Stage) decode(p []byte) int {
 	for i := 0; i < len(p); i++ {
 		if s.n == 0 {
-			i += s.quads(p[i:])
+			n := s.quads(p[i:])
+			if i += n; n > 0 {
+				s.newline, s.seen = false, true
+			}
 			if i >= len(p) {
 				break
 			}
 		}
 		switch v := base64Values[p[i]]; {
 		case v != 0xff:
+			s.newline, s.seen = false, true
 			s.acc = s.acc<<6 | uint32(v)
 			if s.n++; s.n == 4 {
 				s.buf = append(s.buf, byte(s.acc>>16), byte(s.acc>>8), byte(s.acc))
@@ -138,13 +201,19 @@ func (s *base64Stage) write(p []byte) {
 			}
 		case p[i] == '=':
 			s.flush()
-		case p[i] != '\n' && p[i] != '\r' && p[i] != ' ' && p[i] != '\t':
+			s.ended = true
+			return i + 1
+		case p[i] == '\n':
+			if s.newline && s.n == 0 {
+				s.ended = true
+				return i + 1
+			}
+			s.newline = s.seen
+		case p[i] != '\r' && p[i] != ' ' && p[i] != '\t':
 			s.foreign = true
 		}
 	}
-	if len(s.buf) > 0 {
-		s.out(s.buf)
-	}
+	return len(p)
 }
 
 // quads decodes whole groups as long as nothing else comes and returns how
@@ -175,12 +244,14 @@ func (s *base64Stage) flush() {
 }
 
 func (s *base64Stage) close() {
-	if s.n == 0 {
-		return
-	}
-	s.cut = true
 	s.buf = s.buf[:0]
-	s.flush()
+	if len(s.line) > 0 {
+		s.resume()
+	}
+	if s.n != 0 {
+		s.cut = true
+		s.flush()
+	}
 	if len(s.buf) > 0 {
 		s.out(s.buf)
 	}

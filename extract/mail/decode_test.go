@@ -32,6 +32,10 @@ func TestStages(t *testing.T) {
 		{"base64", "emF6\r\nxbw=\r\n", "zazż", ""},
 		{"base64", "ey*m!F6", "\x7b\x29\x85", FindingBase64Truncated},
 		{"base64", "e!m@F#6", "zaz", FindingBase64Garbage},
+		{"base64", "YWI=\r\n\r\n____\r\nLista mailing list\r\n", "ab", FindingBase64Garbage},
+		{"base64", "YWJj\r\n\r\nTa wiadomosc jest wolna od wirusow.\r\n", "abc", FindingBase64Garbage},
+		{"base64", "YWI=\r\nYWJj\r\n\r\nYWJj", "ababcabc", ""},
+		{"base64", "YWI=YWJj", "ababc", ""},
 		{"base64", "emE=emE=", "zaza", ""},                 // joined pieces
 		{"base64", "emF6e", "zaz", FindingBase64Truncated}, // cut off
 		{"base64", "emF6eg", "zazz", FindingBase64Truncated},

@@ -22,6 +22,9 @@ func (r *reader) notePart(p *sekretariat.Part, head []byte, e *entity) {
 		r.find(FindingPGPEncrypted, p.Path, "")
 		p.Fate = fateSecret
 	}
+	if p.Type == "application/pgp-signature" && p.Attachment {
+		r.sign(p.Path, "pgp")
+	}
 	if declared := e.ctype; differs(declared, p.Type) {
 		r.find(FindingTypeDiffers, p.Path, declared+" → "+p.Type)
 	}

@@ -45,6 +45,7 @@ var magics = []magic{
 	{0, "\x7fELF", "application/x-executable"},
 	{0, "MZ", "application/x-msdownload"},
 	{0, "-----BEGIN PGP MESSAGE", "application/pgp-encrypted"},
+	{0, "-----BEGIN PGP SIGNATURE", "application/pgp-signature"},
 	{0, "%!PS", "application/postscript"},
 	{0, "OggS", "application/ogg"},
 	{0, "ID3", "audio/mpeg"},
@@ -72,10 +73,32 @@ func Type(head []byte, name string) string {
 			return m.typ
 		}
 	}
-	if t := iso(head); t != "" {
-		return t
+	for _, find := range []func([]byte, string) string{iso, pgp} {
+		if t := find(head, name); t != "" {
+			return t
+		}
 	}
 	return text(head)
+}
+
+// pgp recognises OpenPGP without armour. Two octets prove little, so the name
+// must say it too: a packet with a session key, or a signature (RFC 9580 §5).
+func pgp(h []byte, name string) string {
+	name = strings.ToLower(name)
+	if h[0] < 0x80 || !strings.HasSuffix(name, ".gpg") && !strings.HasSuffix(name, ".pgp") && !strings.HasSuffix(name, ".sig") {
+		return ""
+	}
+	tag := h[0] >> 2 & 0x0f // old format, RFC 9580 §4.2.2
+	if h[0] >= 0xc0 {
+		tag = h[0] & 0x3f
+	}
+	switch tag {
+	case 1, 3:
+		return "application/pgp-encrypted"
+	case 2:
+		return "application/pgp-signature"
+	}
+	return ""
 }
 
 // holders are the signatures of formats that hold other files as they are.
@@ -94,7 +117,7 @@ func holder(h []byte) bool {
 }
 
 // iso recognises ISO base media files by their brand: HEIC photos, MP4 films.
-func iso(h []byte) string {
+func iso(h []byte, _ string) string {
 	if len(h) < 12 || string(h[4:8]) != "ftyp" {
 		return ""
 	}

@@ -47,3 +47,19 @@ func FuzzType(f *testing.F) {
 		}
 	})
 }
+
+func TestOpenPGP(t *testing.T) {
+	for _, c := range []struct{ head, name, want string }{
+		{"-----BEGIN PGP SIGNATURE-----\r\n", "pismo.pdf.asc", "application/pgp-signature"},
+		{"-----BEGIN PGP MESSAGE-----\r\n", "pismo.asc", "application/pgp-encrypted"},
+		{"\x85\x01\x0c\x03", "tajne.pdf.gpg", "application/pgp-encrypted"},
+		{"\xc1\x5e\x03", "tajne.pgp", "application/pgp-encrypted"},
+		{"\x88\x75\x04", "pismo.pdf.sig", "application/pgp-signature"},
+		{"\x85\x01\x0c\x03", "zdjecie.dat", Unknown},
+		{"tekst", "a.gpg", "text/plain"},
+	} {
+		if got := Type([]byte(c.head), c.name); got != c.want {
+			t.Errorf("%q as %s: %s, want %s", c.head, c.name, got, c.want)
+		}
+	}
+}
