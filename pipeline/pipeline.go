@@ -137,7 +137,7 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 			return p.o.Log.Work(ctx, ledger.Letter, "reread", ledger.WorkOptions{Concurrency: rereaders, Wait: workerWait}, p.reread)
 		})
 	}
-	if roles.Route && len(p.o.Centre.EPUAP) > 0 {
+	if roles.Route && len(p.o.Centre.EPUAP)+len(p.o.Centre.EDelivery) > 0 {
 		g.Go(func() error {
 			return p.o.Log.Work(ctx, ledger.Letter, "upp", ledger.WorkOptions{Concurrency: uppReaders, Wait: workerWait}, p.receiptDay)
 		})

@@ -6,6 +6,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
+	"sekretariat/ledger"
 	"sekretariat/router"
 )
 
@@ -27,7 +28,11 @@ func (p *Pipeline) proofAside(ctx context.Context, a sekretariat.ArrivedData, l 
 			return l, false, nil
 		}
 	default:
-		d := p.o.Router.Advise(router.Facts{Arrived: lite(a), Reading: *r, Now: p.o.Clock()}).Decision
+		advice := p.o.Router.Advise(router.Facts{Arrived: lite(a), Reading: *r, Now: p.o.Clock()})
+		if err := p.proofOf(ctx, lite(a), r, &advice); err != nil {
+			return l, false, err
+		}
+		d := advice.Decision
 		v.to, v.reading, v.thread = d.Department, r, p.thread(a, r)
 		l.Closed = d.Closed || p.closed(d.Department)
 	}
@@ -59,4 +64,43 @@ func (p *Pipeline) proofReading(ctx context.Context, a sekretariat.ArrivedData) 
 	}
 	p.o.Logger.Warn().Err(err).Str("submission", string(a.Submission)).Msg("what may be a proof could not be looked at in time")
 	return nil, nil
+}
+
+// proofOf gives a proof that names no case to whoever has the letter that it is
+// about, if that is in the register: an UPP, or evidence of e-Doręczenia that
+// came after its message.
+func (p *Pipeline) proofOf(ctx context.Context, a sekretariat.ArrivedLite, r *sekretariat.Reading, advice *sekretariat.Advice) error {
+	if p.o.Keys == nil || !router.OpenProof(advice.Decision) {
+		return nil
+	}
+	t := p.o.Keys.Platform(a.Kind, a.Account, r)
+	if t == nil {
+		return nil
+	}
+	for _, about := range t.References {
+		n, err := p.noted(ctx, about, noteLetter)
+		if err != nil {
+			return err
+		}
+		if n.Letter == "" {
+			continue
+		}
+		state, _, err := State(ctx, p.o.Log, n.Letter.Submission())
+		if errors.Is(err, ledger.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		l := state.Letters[n.Letter.Part()]
+		if l == nil || l.Cancelled || l.Department == sekretariat.Sekretariat {
+			continue
+		}
+		d := &advice.Decision
+		d.Department, d.Rule, d.Confidence, d.Closed = l.Department, router.RuleAbout, 1, d.Closed || l.Closed
+		d.Evidence = nil
+		advice.Explanation = p.o.Router.Explain(*d)
+		return nil
+	}
+	return nil
 }

@@ -42,6 +42,9 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 		return err
 	}
 	advice := p.o.Router.Advise(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: p.o.Clock()})
+	if err := p.proofOf(ctx, d.Arrived, reading, &advice); err != nil {
+		return err
+	}
 	ref, err := p.keepAdvice(ctx, d.Letter, advice)
 	if err != nil {
 		return err

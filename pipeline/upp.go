@@ -22,9 +22,10 @@ const uppReaders = 4
 // receiptDay sees to it that a letter that came through ePUAP arrived when its
 // UPP says (rule P2): "date of the UPP, else of sending". A UPP and its letter
 // come in any order, each notes for the other where it is, and whichever is
-// second changes the day.
+// second changes the day. By the same notes a proof finds its letter's
+// department, see proofOf.
 func (p *Pipeline) receiptDay(ctx context.Context, s ledger.Stored) error {
-	id, ref, arrived, err := readOfEPUAP(s.Event)
+	id, ref, arrived, err := readOfPlatform(s.Event)
 	if err != nil {
 		return ledger.Permanent(err)
 	}
@@ -38,7 +39,7 @@ func (p *Pipeline) receiptDay(ctx context.Context, s ledger.Stored) error {
 	if err != nil {
 		return err
 	}
-	t := p.o.Keys.Platform(sekretariat.KindEPUAP, arrived.Account, r)
+	t := p.o.Keys.Platform(arrived.Kind, arrived.Account, r)
 	if t == nil {
 		return nil
 	}
@@ -52,24 +53,29 @@ func (p *Pipeline) receiptDay(ctx context.Context, s ledger.Stored) error {
 	return p.dayOf(ctx, t.References[0], noteUPP, note{Letter: id, At: at})
 }
 
-// readOfEPUAP finds the reading that an event tells of: of a letter, or of a
-// proof without a number. id is "" for all other events.
-func readOfEPUAP(e sekretariat.Event) (id sekretariat.LetterID, ref sekretariat.ObjectRef, a sekretariat.ArrivedLite, err error) {
+// readOfPlatform finds the reading that an event tells of: of a letter through an
+// official channel, or of a proof without a number. id is "" for all other
+// events.
+func readOfPlatform(e sekretariat.Event) (id sekretariat.LetterID, ref sekretariat.ObjectRef, a sekretariat.ArrivedLite, err error) {
 	switch e.Type {
 	case sekretariat.EventRead:
 		d, err := sekretariat.DataOf[sekretariat.ReadData](e)
-		if err == nil && d.Arrived.Kind == sekretariat.KindEPUAP {
+		if err == nil && official(d.Arrived.Kind) {
 			return d.Letter, d.Reading, d.Arrived, nil
 		}
 		return "", ref, a, err
 	case sekretariat.EventSorted:
 		d, err := sekretariat.DataOf[sekretariat.SortedData](e)
-		if err == nil && d.Arrived.Kind == sekretariat.KindEPUAP && len(d.Letters) == 1 && d.Letters[0].Reason == sekretariat.ParkProof && d.Letters[0].Reading != nil {
+		if err == nil && official(d.Arrived.Kind) && len(d.Letters) == 1 && d.Letters[0].Reason == sekretariat.ParkProof && d.Letters[0].Reading != nil {
 			return sekretariat.NewLetterID(d.Arrived.Submission, 1), *d.Letters[0].Reading, lite(d.Arrived), nil
 		}
 		return "", ref, a, err
 	}
 	return "", ref, a, nil
+}
+
+func official(k sekretariat.Kind) bool {
+	return k == sekretariat.KindEPUAP || k == sekretariat.KindEDelivery
 }
 
 // provenDay is the day that a UPP proves. Anybody can send a document that looks
@@ -104,7 +110,7 @@ const (
 )
 
 func (p *Pipeline) noteKey(about sekretariat.Digest, what string) string {
-	return storage.ConfigKey(p.id, fmt.Sprintf("epuap/%s.%s.json", about, what))
+	return storage.ConfigKey(p.id, fmt.Sprintf("platform/%s.%s.json", about, what))
 }
 
 // dayOf notes one of the two and, if the other is there, changes the day.

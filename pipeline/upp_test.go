@@ -50,6 +50,15 @@ func (o *office) fromEPUAP(content string, sent time.Time) sekretariat.LetterID 
 	return sekretariat.NewLetterID(r.Submission, 1)
 }
 
+// noted sees to it that others can find every letter by its platform's id.
+func (o *office) noted() {
+	o.t.Helper()
+	err := o.log.Replay(o.t.Context(), ledger.Letter, 1, func(s ledger.Stored) error { return pipeline.HandleUPP(o.pipe, o.t.Context(), s) })
+	if err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 // A letter through ePUAP arrived on the day of its UPP (rule P2), whichever of
 // the two comes first and whether or not the UPP gets a number; its deadlines
 // are counted from that day. What only looks like a UPP changes nothing.
@@ -73,6 +82,8 @@ func TestDayOfTheUPP(t *testing.T) {
 				"trzecie": letter("3"), "podrobione": uppFor("3", day, forged), "osoby": uppFor("3", day, person),
 				"z przyszłości": uppFor("3", "2999-01-01T00:00:00Z", sealed), "bez daty": uppFor("3", "wczoraj", sealed),
 			}
+			r["nocleg"] = sekretariat.Reading{Reader: "test-1", Outcome: sekretariat.ReadOK, MessageID: "4", Subject: "nocleg"}
+			r["upp noclegu"] = uppFor("4", "bez", forged)
 			o := open(t, r, withEPUAP, func(c *configs.Centre) { c.Proofs = proofs })
 			o.run()
 			first := o.fromEPUAP("pierwsze", sent)
@@ -85,6 +96,11 @@ func TestDayOfTheUPP(t *testing.T) {
 			}
 			if len(before.Decision.Deadlines) == 0 || before.Decision.Deadlines[0].Start != "2026-04-10" || len(l.Decision.Deadlines) == 0 || l.Decision.Deadlines[0].Start != "2026-04-14" {
 				t.Errorf("deadlines %+v became %+v", before.Decision.Deadlines, l.Decision.Deadlines)
+			}
+			nocleg := o.await(o.fromEPUAP("nocleg", sent), "a decision", routed)
+			o.noted()
+			if l := o.settled(o.fromEPUAP("upp noclegu", sent)); l.Department != "bezdomnosc" || l.Decided() != (proofs == configs.ProofsRegister) || l.Decided() && l.Decision.Rule != "about" {
+				t.Errorf("the proof about a letter of %s is with %s: %+v", nocleg.Department, l.Department, l.Decision)
 			}
 			o.fromEPUAP("upp drugiego", sent)
 			second := o.await(o.fromEPUAP("drugie", sent), "the day of its UPP", redated)

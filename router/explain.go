@@ -27,6 +27,7 @@ var ruleText = map[string]string{
 	ruleAccount: "tędy wpływają pisma do tego działu",
 	ruleAuto:    "to wiadomość wysłana automatycznie",
 	ruleModel:   "pismo jest podobne do tych, które należą do tego działu",
+	RuleAbout:   "to dowód do pisma, które ma ten dział",
 	ruleClosed:  "pismo ma oznaczenie korespondencji zastrzeżonej",
 }
 

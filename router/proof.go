@@ -10,6 +10,16 @@ import (
 // says which case it belongs to.
 const becauseProof = "proof"
 
+// RuleAbout is the rule id of a proof that belongs to a letter in the register:
+// it goes where that letter is. Only the pipeline knows letters by their
+// platform's ids, so it decides so, over a decision for which OpenProof is true.
+const RuleAbout = "about"
+
+// OpenProof tells whether a decision is about a proof that names no case.
+func OpenProof(d sekretariat.Decision) bool {
+	return d.Rule == ruleFallback && slices.ContainsFunc(d.Evidence, func(e sekretariat.Evidence) bool { return e.Term == becauseProof })
+}
+
 // autoReceipt is Reading.Auto of such a proof (extract/edoreczenia,
 // extract/epuapdoc).
 const autoReceipt = "receipt"
