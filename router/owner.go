@@ -102,7 +102,9 @@ func (r *Router) hand(d *sekretariat.Decision, l *found, c chance, rule string, 
 	d.Department, d.Instead = r.centre.Substitute(c.department, l.facts.Now)
 	copies := slices.Clone(c.copies)
 	for _, other := range list {
-		if other.label != c.label && other.chance >= secondTopic && other.forward == "" && !other.lost {
+		// Where the model may only suggest, it sends no copies either (rule P17).
+		if other.label != c.label && other.chance >= secondTopic && other.forward == "" && !other.lost &&
+			r.centre.ModeFor(other.department, d.Kind) == sekretariat.ModeAuto {
 			copies = append(copies, other.department)
 		}
 	}

@@ -2,7 +2,6 @@ package model
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 )
@@ -20,10 +19,16 @@ var sketched = [families]bool{famStem: true, famPair: true, famSubject: true, fa
 
 // Sketch makes the sketch of a letter.
 func (m *Model) Sketch(in Input) Sketch {
-	counts := map[uint64]float32{}
+	counts := make(map[uint64]float32, 1024)
+	var keys []uint64 // as they come, which is always the same
 	add := func(family int, row uint32, by float32) {
 		if sketched[family] && m.idf[row] != 0 {
-			counts[uint64(family)<<32|uint64(row)] += by
+			k := uint64(family)<<32 | uint64(row)
+			before := counts[k]
+			if before == 0 {
+				keys = append(keys, k)
+			}
+			counts[k] = before + by
 		}
 	}
 	subject, body := withoutPlaces(maskWords(in.Subject)), withoutPlaces(maskWords(in.Text))
@@ -35,7 +40,6 @@ func (m *Model) Sketch(in Input) Sketch {
 	}
 	in.whole(subject, body, add)
 	var square [families]float32
-	keys := slices.Sorted(maps.Keys(counts))
 	for _, k := range keys {
 		x := value(int(k>>32), counts[k], m.rarity[m.idf[uint32(k)]])
 		square[k>>32] += x * x
@@ -51,7 +55,6 @@ func (m *Model) Sketch(in Input) Sketch {
 		}
 		out = append(out, feature{uint32(k), x})
 	}
-	slices.SortFunc(out, func(a, b feature) int { return cmp.Compare(a.id, b.id) })
 	return out
 }
 
@@ -88,15 +91,19 @@ var placeWords = map[string]bool{
 // maskedPlace stands for what was taken out of an address.
 const maskedPlace = "@miejsce"
 
-// withoutPlaces takes the names of streets out, and every word that looks like
-// a surname.
+// withoutPlaces takes the names of streets out with the numbers behind them,
+// and every word that looks like a surname.
 func withoutPlaces(t tokens) tokens {
+	left := 0 // words of a place that are still to come
 	for i, w := range t.words {
 		switch {
+		case placeWords[w]:
+			left = 2 // "Jana Pawła"
+		case left > 0, i > 0 && t.words[i-1] == maskedPlace && digits(w) > 0:
+			t.words[i], t.stems[i] = maskedPlace, maskedPlace
+			left--
 		case surname(w):
 			t.words[i], t.stems[i] = maskedName, maskedName
-		case i > 0 && placeWords[t.words[i-1]], i > 1 && placeWords[t.words[i-2]] && len(t.words[i-1]) < 4:
-			t.words[i], t.stems[i] = maskedPlace, maskedPlace
 		}
 	}
 	return t
