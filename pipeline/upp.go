@@ -86,7 +86,7 @@ func (p *Pipeline) provenDay(r *sekretariat.Reading) (time.Time, bool) {
 	sealed := slices.ContainsFunc(r.Signatures, func(s sekretariat.Signature) bool {
 		return s.Verdict == sekretariat.VerdictValid && s.Kind == string(xades.TypePlatformSeal) && s.Covers
 	})
-	if !sealed || r.Headers["poswiadczenie"] != "UPP" {
+	if !sealed || r.Headers["poswiadczenie"] == "UPD" {
 		return time.Time{}, false
 	}
 	text := r.Headers["poswiadczenie.data"]

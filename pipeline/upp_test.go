@@ -69,6 +69,8 @@ func TestDayOfTheUPP(t *testing.T) {
 	person := sealed
 	person.Kind = string(xades.TypeProfilZaufany)
 	sent := time.Date(2026, 4, 10, 10, 0, 0, 0, time.UTC)
+	upd := uppFor("3", "2026-04-14T00:22:31.005+02:00", sealed)
+	upd.Headers["poswiadczenie"] = "UPD" // proves what we sent
 	const day = "2026-04-14T00:22:31.005+02:00"
 	arrived := time.Date(2026, 4, 13, 22, 22, 31, 5_000_000, time.UTC)
 	letter := func(id string) sekretariat.Reading {
@@ -80,7 +82,7 @@ func TestDayOfTheUPP(t *testing.T) {
 				"pierwsze": letter("1"), "upp pierwszego": uppFor("1", day, sealed),
 				"drugie": letter("2"), "upp drugiego": uppFor("2", day, sealed),
 				"trzecie": letter("3"), "podrobione": uppFor("3", day, forged), "osoby": uppFor("3", day, person),
-				"z przyszłości": uppFor("3", "2999-01-01T00:00:00Z", sealed), "bez daty": uppFor("3", "wczoraj", sealed),
+				"z przyszłości": uppFor("3", "2999-01-01T00:00:00Z", sealed), "bez daty": uppFor("3", "wczoraj", sealed), "upd": upd,
 			}
 			r["nocleg"] = sekretariat.Reading{Reader: "test-1", Outcome: sekretariat.ReadOK, MessageID: "4", Subject: "nocleg"}
 			r["upp noclegu"] = uppFor("4", "bez", forged)
@@ -108,7 +110,7 @@ func TestDayOfTheUPP(t *testing.T) {
 				t.Errorf("arrived %+v", second.Arrived.Arrived)
 			}
 			third := o.fromEPUAP("trzecie", sent)
-			for _, s := range []string{"podrobione", "osoby", "z przyszłości", "bez daty"} {
+			for _, s := range []string{"podrobione", "osoby", "z przyszłości", "bez daty", "upd"} {
 				o.settled(o.fromEPUAP(s, sent))
 			}
 			// All again, as after a crash: each day is changed once.

@@ -86,7 +86,7 @@ func (l *letter) divert(n *xmlsec.Node) io.Writer {
 	if !isAttachment(n.Name, n.Parent.Name, l.space) || inSignature(n) {
 		return nil
 	}
-	coding, _ := n.Parent.Attr("", "kodowanie")
+	coding, _ := attr(n.Parent, "kodowanie")
 	a := &attachment{node: n, path: strconv.Itoa(len(l.attachments) + 1), coding: strings.ToLower(strings.TrimSpace(coding))}
 	if l.path != "" {
 		a.path = l.path + "." + a.path
@@ -103,8 +103,8 @@ func (l *letter) divert(n *xmlsec.Node) io.Writer {
 // attachment lists one attachment with its fate.
 func (d *document) attachment(a *attachment) {
 	holder := a.node.Parent
-	name, _ := holder.Attr("", "nazwaPliku")
-	format, _ := holder.Attr("", "format")
+	name, _ := attr(holder, "nazwaPliku")
+	format, _ := attr(holder, "format")
 	p := sekretariat.Part{
 		Path: a.path, Name: field(name), SafeName: safeName(name), Declared: field(format),
 		Type: sniff.Unknown, Attachment: true, Fate: "listed", Encoding: a.coding,
@@ -165,10 +165,17 @@ func fileID(link string) string {
 	if host != "epuap.gov.pl" && !strings.HasSuffix(host, ".epuap.gov.pl") {
 		return ""
 	}
-	if id := u.Query().Get("fileId"); isFileID(id) {
-		return id
+	id := ""
+	for name, values := range u.Query() {
+		if !strings.EqualFold(name, "fileId") {
+			continue
+		}
+		if id != "" || len(values) != 1 || !isFileID(values[0]) {
+			return "" // which of them is not to be guessed
+		}
+		id = values[0]
 	}
-	return ""
+	return id
 }
 
 func isFileID(s string) bool {
@@ -234,7 +241,7 @@ func (d *document) adopt(outer, inner *letter) {
 		return
 	}
 	d.spoke = append(d.spoke, inner.path)
-	if inner.space == spaceUPO && d.receipt(inner) {
+	if strings.HasPrefix(inner.space, spaceUPO) && d.receipt(inner) {
 		return
 	}
 	named := d.named

@@ -52,9 +52,9 @@ const (
 
 // The namespaces that decide.
 const (
-	spaceUPO    = "http://crd.gov.pl/xml/schematy/UPO/2008/05/09/"
-	spaceCommon = "http://crd.gov.pl/xml/schematy/" // of all shared blocks
-	envelope    = "/podpisanyPlik/"                 // end of the namespace of the envelope
+	spaceUPO    = "http://crd.gov.pl/xml/schematy/UPO/" // of 2008/05/09 and whatever follows it
+	spaceCommon = "http://crd.gov.pl/xml/schematy/"     // of all shared blocks
+	envelope    = "/podpisanyPlik/"                     // end of the namespace of the envelope
 )
 
 // Options are what is known beside the document.
@@ -137,7 +137,7 @@ func (d *document) read() error {
 	case l.root.Name.Local != "Dokument":
 		d.find(FindingUnknown, "", l.root.Name.Local)
 		d.text(l.rest(l.root))
-	case l.space == spaceUPO && d.receipt(l):
+	case strings.HasPrefix(l.space, spaceUPO) && d.receipt(l):
 	default:
 		d.letter(l)
 	}

@@ -424,6 +424,29 @@ const wholeSignature = `<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsi
 	`<ds:SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/><ds:Reference URI=""><ds:Transforms><ds:Transform Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"/></ds:Transforms>` +
 	`<ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><ds:DigestValue>AAAA</ds:DigestValue></ds:Reference></ds:SignedInfo><ds:SignatureValue>AAAA</ds:SignatureValue></ds:Signature>`
 
+// TestSpellings: what programs write otherwise than the official stylesheets
+// do.
+func TestSpellings(t *testing.T) {
+	const blocks = ` xmlns:str="http://crd.gov.pl/xml/schematy/struktura/2009/11/16/" xmlns:adr="http://crd.gov.pl/xml/schematy/adres/2009/11/09/"`
+	doc := `<Dokument xmlns="urn:form"` + blocks + `><DaneDokumentu><Nadawcy><Podmiot><Osoba><Imie>Jan</Imie><Kontakt><adr:Email/><adr:Email>jan@example.pl</adr:Email></Kontakt></Osoba></Podmiot></Nadawcy></DaneDokumentu>` +
+		`<TrescDokumentu><str:Zalaczniki><str:Zalacznik str:nazwaPliku="a.pdf" str:format="application/pdf" str:kodowanie="base64"><str:DaneZalacznika>` + b64("%PDF-1.4") + `</str:DaneZalacznika></str:Zalacznik>` +
+		attachment("b.pdf", "URI", "https://ePUAP.gov.pl/file-download-servlet/DownloadServlet?FILEID=77") + attachment("c.pdf", "URI", "https://epuap.gov.pl/x?fileId=1&amp;FileId=2") + `</str:Zalaczniki></TrescDokumentu></Dokument>`
+	r := read(t, doc, nil)
+	if r.Sender.Email != "jan@example.pl" || len(r.Parts) != 3 {
+		t.Fatalf("%+v", r)
+	}
+	if p := r.Parts[0]; p.Name != "a.pdf" || p.Declared != "application/pdf" || p.Size != 8 {
+		t.Errorf("%+v", p)
+	}
+	if r.Parts[1].ContentID != "77" || r.Parts[2].ContentID != "" {
+		t.Errorf("ids %q, %q", r.Parts[1].ContentID, r.Parts[2].ContentID)
+	}
+	const upo = `<Dokument xmlns="http://crd.gov.pl/xml/schematy/UPO/2014/01/01/"><UPO><IdentyfikatorPoswiadczenia>X1</IdentyfikatorPoswiadczenia><Nadawca><Nazwa>Jan</Nazwa></Nadawca></UPO></Dokument>`
+	if r := read(t, upo, nil); r.Auto != "receipt" || r.Headers["poswiadczenie"] != "UPO" || r.Sender.Name != "Jan" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestNothingFromSignatures: what stands in a signature is not signed by it, so
 // nothing of the letter may be taken from there.
 func TestNothingFromSignatures(t *testing.T) {

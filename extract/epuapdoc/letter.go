@@ -54,6 +54,20 @@ func (l *letter) value(n *xmlsec.Node, path ...string) string {
 	return field(l.at(n, path...).Content())
 }
 
+// attr is an attribute without namespace or, as some programs write it, in that
+// of a block.
+func attr(n *xmlsec.Node, local string) (string, bool) {
+	if v, ok := n.Attr("", local); ok || n == nil {
+		return v, ok
+	}
+	for _, a := range n.Attrs {
+		if a.Name.Local == local && strings.HasPrefix(a.Name.Space, spaceCommon) {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
 // first finds a block anywhere outside signatures: local forms put them in
 // places of their own.
 func (l *letter) first(local string) *xmlsec.Node {
@@ -182,7 +196,7 @@ func (l *letter) rest(n *xmlsec.Node) string {
 // written is the date on the letter, RRRR-MM-DD.
 func (l *letter) written(data *xmlsec.Node) string {
 	for _, n := range append(l.all(data, "Data"), l.all(l.at(l.root, "OpisDokumentu"), "Data")...) {
-		kind, ok := n.Attr("", "typDaty")
+		kind, ok := attr(n, "typDaty")
 		if ok && kind != "stworzony" {
 			continue
 		}
@@ -198,23 +212,24 @@ func (l *letter) written(data *xmlsec.Node) string {
 // is misspelled by some senders; otherwise it holds a hint of the form.
 func (l *letter) kind() string {
 	n := l.at(l.root, "TrescDokumentu", "RodzajWnioskuRozszerzony")
-	kind, _ := n.Attr("", "rodzaj")
+	kind, _ := attr(n, "rodzaj")
 	if kind != "inne pismo" {
 		return kind
 	}
 	for _, name := range []string{"jakiInny", "jakisInny"} {
-		if other, _ := n.Attr("", name); strings.TrimSpace(other) != "" {
+		if other, _ := attr(n, name); strings.TrimSpace(other) != "" {
 			return other
 		}
 	}
 	return kind
 }
 
-// receipt reads an UPP or UPD and tells whether it was one. A receipt is no new
+// receipt reads an UPP, UPO or UPD and tells whether it was one. A receipt is no new
 // matter: it belongs to the letter it speaks of (rule P11).
 func (d *document) receipt(l *letter) bool {
 	for _, kind := range []struct{ element, title string }{
 		{"UPP", "Urzędowe poświadczenie przedłożenia (UPP)"},
+		{"UPO", "Urzędowe poświadczenie odbioru (UPO)"},
 		{"UPD", "Urzędowe poświadczenie doręczenia (UPD)"},
 	} {
 		n := l.at(l.root, kind.element)
@@ -235,13 +250,13 @@ func (d *document) receipt(l *letter) bool {
 		}
 		d.header("poswiadczenie.sprawa", l.value(n, "IdentyfikatorSprawy"))
 		d.header("poswiadczenie.data", l.value(n, "DataDoreczenia")+l.value(n, "DataOdbioru"))
-		if p := l.at(n, "Adresat"); p != nil && kind.element == "UPP" {
+		if p := l.at(n, "Adresat"); p != nil && kind.element != "UPD" {
 			d.r.Recipients = []sekretariat.Party{l.receiptParty(p)}
 		}
 		for _, issuer := range []string{"Nadawca", "Adresat"} {
 			// A UPP confirms what its Nadawca sent; a UPD is signed by the
 			// Adresat of our letter.
-			if p := l.at(n, issuer); p != nil && (kind.element == "UPP") == (issuer == "Nadawca") {
+			if p := l.at(n, issuer); p != nil && (kind.element != "UPD") == (issuer == "Nadawca") {
 				d.named = []sekretariat.Party{l.receiptParty(p)}
 			}
 		}

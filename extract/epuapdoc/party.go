@@ -112,7 +112,11 @@ func (l *letter) contact(p *sekretariat.Party, n *xmlsec.Node) {
 			p.Phone = append(p.Phone, s)
 		}
 	}
-	p.Email = l.value(k, "Email")
+	for _, e := range l.all(k, "Email") {
+		if s := field(e.Content()); s != "" && p.Email == "" {
+			p.Email = s
+		}
+	}
 }
 
 // Account is the sender as the platform knows it, for documents that are no
