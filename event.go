@@ -329,6 +329,9 @@ type SeenData struct {
 	Submission SubmissionID `json:"submission"`
 	Door       Door         `json:"door"`
 	Account    string       `json:"account"`
+	// FromJunk: it was first found among what the mail server takes for spam,
+	// and now outside: somebody of the office has moved it.
+	FromJunk bool `json:"fromJunk,omitempty"`
 }
 
 // AccessData is one line of the audit trail.

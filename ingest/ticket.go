@@ -129,8 +129,20 @@ func (t *ticket) settle() error {
 		Submission: k.manifest.Submission, Repeat: !k.ours,
 		Original: k.manifest.Original.SHA256, Arrived: k.manifest.Arrived,
 	}
+	if !k.ours && k.manifest.Junk && !t.manifest.Junk {
+		// This is no mere counter: the source may only be told when it is safe.
+		return t.retry("note that it left the spam", func(ctx context.Context) error {
+			t.r.counts.repeats.Add(1)
+			return t.r.seen(ctx, t.log, t.manifest.Centre, t.sighting(true))
+		})
+	}
 	t.count(k, known)
 	return nil
+}
+
+func (t *ticket) sighting(fromJunk bool) sekretariat.SeenData {
+	m := t.manifest
+	return sekretariat.SeenData{Submission: m.Submission, Door: m.Door, Account: m.Account, FromJunk: fromJunk}
 }
 
 // count keeps the figures, and the sighting of a delivery that was announced
@@ -149,11 +161,9 @@ func (t *ticket) count(k kept, known bool) {
 	if k.ours || !known {
 		return
 	}
-	m := t.manifest
-	d := sekretariat.SeenData{Submission: m.Submission, Door: m.Door, Account: m.Account}
 	ctx, cancel := context.WithTimeout(t.life, ledgerTime)
 	defer cancel()
-	if err := t.r.seen(ctx, t.log, m.Centre, d); err != nil {
+	if err := t.r.seen(ctx, t.log, t.manifest.Centre, t.sighting(false)); err != nil {
 		t.warn("count a repeat", err)
 	}
 }

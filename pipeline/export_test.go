@@ -37,3 +37,6 @@ func HandleReread(p *Pipeline, ctx context.Context, s ledger.Stored) error { ret
 
 // HandleUPP works on one event as the work group of UPPs would.
 func HandleUPP(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.receiptDay(ctx, s) }
+
+// HandleRecover works on one event of AUDIT as its work group would.
+func HandleRecover(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.recover(ctx, s) }

@@ -125,6 +125,11 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 			return p.o.Log.Work(ctx, ledger.Intake, "sort", ledger.WorkOptions{Concurrency: 512, Wait: workerWait}, p.sort)
 		})
 	}
+	if roles.Sort {
+		g.Go(func() error {
+			return p.o.Log.Work(ctx, ledger.Audit, "recover", ledger.WorkOptions{Concurrency: recoverers, Wait: workerWait}, p.recover)
+		})
+	}
 	if roles.Read {
 		for _, s := range p.o.Centre.Series {
 			g.Go(func() error {
