@@ -24,6 +24,7 @@ import (
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/pipeline/alarm"
+	"sekretariat/pipeline/learning"
 	"sekretariat/register/index"
 	"sekretariat/storage"
 )
@@ -38,6 +39,9 @@ type Centre struct {
 	People   *people.Book
 	// Alarms are the dangers that nobody has taken; nil: none are shown.
 	Alarms *alarm.Board
+	// Teacher knows what people taught the router; nil where letters are routed
+	// by another process.
+	Teacher *learning.Teacher
 	// Explain makes the Polish sentence of a decision.
 	Explain func(sekretariat.Decision) string
 	// Why says in Polish what became of an acknowledgement, by its code; nil:

@@ -26,6 +26,7 @@ type stateData struct {
 	Scanner  *api.ScannerState
 	Register bool
 	Rewound  []string
+	Model    *modelView
 	Rates    []rateView // alarms in a hundred letters, newest month first
 }
 
@@ -62,7 +63,7 @@ func (d *Desk) state(ctx context.Context, v visit) error {
 		if err != nil {
 			return err
 		}
-		data.Rates = rates(v.c)
+		data.Rates, data.Model = rates(v.c), modelOf(v.c)
 		data.Channels, data.Ending, data.Scanner = h.Channels, endings(h), &h.Scanner
 	}
 	if data.Rewound, err = v.c.Index.Rewound(ctx); err != nil {

@@ -25,7 +25,7 @@ func (s *service) deskHandler(ctx context.Context, g *errgroup.Group) (http.Hand
 		}
 		centres = append(centres, desk.Centre{
 			Config: c.cfg, Pipeline: s.pipelines[c.cfg.ID], Log: c.log, Vault: s.vault, Index: s.indexes[c.cfg.ID], Explain: c.router.Explain, Why: outbox.Polish,
-			Alarms: s.boards[c.cfg.ID],
+			Alarms: s.boards[c.cfg.ID], Teacher: s.teachers[c.cfg.ID],
 			People: people.NewBook(c.cfg.ID, s.vault, sekretariat.SystemClock),
 		})
 	}

@@ -22,6 +22,7 @@ import (
 	"sekretariat/ledger"
 	"sekretariat/pipeline"
 	"sekretariat/pipeline/alarm"
+	"sekretariat/pipeline/learning"
 	"sekretariat/pipeline/outbox"
 	"sekretariat/register"
 	"sekretariat/register/index"
@@ -94,6 +95,7 @@ type service struct {
 	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
 	indexes   map[sekretariat.CentreID]*index.Index
 	boards    map[sekretariat.CentreID]*alarm.Board // dangers that nobody has taken
+	teachers  map[sekretariat.CentreID]*learning.Teacher
 	outboxes  []*outbox.Outbox
 	registrar []*register.Registrar
 	journals  []journal
@@ -115,7 +117,7 @@ func newService(h *house, r roles) (*service, error) {
 	}
 	s := &service{
 		house: h, roles: r, tokens: api.NewTokens(h.objects, sekretariat.SystemClock),
-		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{}, boards: map[sekretariat.CentreID]*alarm.Board{},
+		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{}, boards: map[sekretariat.CentreID]*alarm.Board{}, teachers: map[sekretariat.CentreID]*learning.Teacher{},
 	}
 	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Trust: trusted, Logger: h.log}
 	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
@@ -169,6 +171,7 @@ func (s *service) addCentre(c *centreHouse) error {
 		},
 	})
 	if s.roles.route {
+		s.teachers[c.cfg.ID] = s.teacher(c)
 		s.addRegister(c, log)
 	}
 	if s.roles.desk || s.roles.route {
@@ -313,7 +316,7 @@ func (s *service) runRoute(ctx context.Context, g *errgroup.Group) {
 		g.Go(func() error { return s.pipelines[c.cfg.ID].Run(ctx, pipeline.AllRoles) })
 		g.Go(func() error { return s.sweepOverdue(ctx, c) })
 		g.Go(func() error { return s.sweepHeld(ctx, c) })
-		g.Go(func() error { return s.untilDone(ctx, "learning", s.teacher(c).Run) })
+		g.Go(func() error { return s.untilDone(ctx, "learning", s.teachers[c.cfg.ID].Run) })
 		g.Go(func() error { return s.followDead(ctx, c) })
 	}
 	for _, o := range s.outboxes {

@@ -33,8 +33,12 @@ type Report struct {
 	Rows        []Row  `json:"rows"`        // by department, then month; the sums first
 }
 
-// every is after how many examples the layer is made anew while measuring.
-const every = 10
+// The layer is made anew after so many examples while measuring, and at most so
+// often.
+const (
+	every      = 10
+	mostLayers = 30
+)
 
 // Measure asks about each example what the router would have said with what it
 // had been taught until then: no letter is judged by a router that knows it.
@@ -51,8 +55,9 @@ func Measure(r *router.Router, list []Taught) Report {
 		}
 	}
 	var layer *model.Layer
+	step := max(every, len(list)/mostLayers)
 	for i, x := range list {
-		if i%every == 0 && i > 0 {
+		if i%step == 0 && i > 0 {
 			layer = Layer(r, list[:i])
 		}
 		before, _ := r.First(x.Lesson, nil)

@@ -43,6 +43,9 @@ type Teacher struct {
 	history *History
 	lessons map[sekretariat.LetterID]*lesson
 	taught  []Taught
+
+	measuring sync.Mutex
+	report    Report // of the layer that it names
 }
 
 // lesson is a letter as it was read for learning; nil when it must not teach.
@@ -123,6 +126,21 @@ func (t *Teacher) Taught() []Taught {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.taught
+}
+
+// Report is Measure of what the router was taught; it is made once for each
+// layer, when somebody asks.
+func (t *Teacher) Report() Report {
+	t.measuring.Lock()
+	defer t.measuring.Unlock()
+	version := ""
+	if l := t.o.Router.Learned(); l != nil {
+		version = l.Version
+	}
+	if version != t.report.Version || version == "" {
+		t.report = Measure(t.o.Router, t.Taught())
+	}
+	return t.report
 }
 
 // correction is how much more a decision against the model counts than one that
