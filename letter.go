@@ -50,6 +50,8 @@ type Letter struct {
 	Unlocked   map[string]Unlock      // false virus alarms that people released, by path
 	Fetched    map[string]FetchedData // attachments that lay at the platform, by path
 
+	Recognition *RecognitionStatus // how far text recognition is, nil = not begun or nothing to do
+
 	Redated     int          // changes of the day of receipt, see RedatedData
 	Rereads     int          // further readings, see RereadData
 	RereadFiles int          // files that came later which the last one takes account of
@@ -96,6 +98,8 @@ func (s *State) Apply(e Event) error {
 			l.advance(StatusRead)
 			l.learn(d.Number)
 		})
+	case EventRecognised:
+		err = fold(s, e, func(d RecognisedData) LetterID { return d.Letter }, func(l *Letter, d RecognisedData) { l.recognised(d, e.Time) })
 	case EventScanned:
 		err = fold(s, e, func(d ScannedData) LetterID { return d.Letter }, func(l *Letter, d ScannedData) { l.scanned(d, e.Time) })
 	case EventUnlocked:

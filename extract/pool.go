@@ -209,6 +209,7 @@ type request struct {
 	Input  Input  `json:"input"`
 	Inline int64  `json:"inline"` // octets that follow; -1: the original is descriptor 3
 	Parts  *Parts `json:"parts,omitempty"`
+	Pages  *Pages `json:"pages,omitempty"`
 }
 
 // What a child may be asked for beside a reading.

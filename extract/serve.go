@@ -82,6 +82,13 @@ func serveOne(reader Direct, r *bufio.Reader, w *bufio.Writer, limit time.Durati
 		}
 		return w.Flush()
 	}
+	if req.Op == opPages && req.Pages != nil {
+		watch.Stop() // as above
+		if err := servePages(context.Background(), reader, body, *req.Pages, w); err != nil {
+			return err
+		}
+		return w.Flush()
+	}
 	req.Input.Body = body
 	// What asks its context ends in time to answer with what it has.
 	ctx, cancel := context.WithTimeout(context.Background(), limit*4/5)

@@ -11,6 +11,7 @@ import (
 	"math"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/klippa-app/go-pdfium"
 	"github.com/klippa-app/go-pdfium/enums"
@@ -131,7 +132,7 @@ func (f *pdfFile) Page(ctx context.Context, n int) (*Page, error) {
 			return nil, fmt.Errorf("page %d: %w", n, err)
 		}
 	}
-	out.Number, out.Text = n, look.text
+	out.Number, out.Text = n, look.text && f.readable(page)
 	return out, ctx.Err()
 }
 
@@ -180,6 +181,27 @@ func (f *pdfFile) look(page requests.Page, n int) (layout, error) {
 		l.only = nil
 	}
 	return l, nil
+}
+
+// readable tells whether a page has text of its own that says something: some
+// letters, most of which the file maps to Unicode. Old text layers of scanners
+// and fonts without a map look like text and are none.
+func (f *pdfFile) readable(page requests.Page) bool {
+	const some = 20
+	t, err := f.p.GetPageText(&requests.GetPageText{Page: page})
+	if err != nil {
+		return false
+	}
+	good, bad := 0, 0
+	for _, r := range t.Text {
+		switch {
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			good++
+		case r == unicode.ReplacementChar, unicode.Is(unicode.Co, r), unicode.IsControl(r) && !unicode.IsSpace(r):
+			bad++
+		}
+	}
+	return good >= some && good > 2*bad
 }
 
 // resolution of a picture as it is placed, dpi; 0 = not known.

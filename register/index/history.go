@@ -98,6 +98,10 @@ func stepOf(e sekretariat.Event, id sekretariat.LetterID) (Step, bool, error) {
 		var d sekretariat.CancelledData
 		d, err = sekretariat.DataOf[sekretariat.CancelledData](e)
 		of, s.By, s.Code = d.Letter, d.By, d.Reason
+	case sekretariat.EventRecognised:
+		var d sekretariat.RecognisedData
+		d, err = sekretariat.DataOf[sekretariat.RecognisedData](e)
+		of, s.Code, s.By = d.Letter, string(d.State), d.By
 	case sekretariat.EventRead:
 		var d sekretariat.ReadData
 		d, err = sekretariat.DataOf[sekretariat.ReadData](e)
