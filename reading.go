@@ -153,9 +153,13 @@ type Page struct {
 	// Orientation says how to turn the picture so that it stands upright, as
 	// in EXIF (2.32 §4.6.4, tag 274): 1 to 8, 0 = not said. Width and Height
 	// are those of the picture as stored, before turning.
-	Orientation int    `json:"orientation,omitempty"`
-	Blank       bool   `json:"blank,omitempty"`
-	Text        string `json:"text,omitempty"`
+	Orientation int  `json:"orientation,omitempty"`
+	Blank       bool `json:"blank,omitempty"`
+	// Of a page that went through text recognition, see RecognisedPage.
+	Turn       int      `json:"turn,omitempty"`
+	Faults     []string `json:"faults,omitempty"`
+	Confidence int      `json:"confidence,omitempty"`
+	Text       string   `json:"text,omitempty"`
 }
 
 // Code is a barcode or QR code found on a page.

@@ -55,7 +55,7 @@ func (d Direct) Read(ctx context.Context, in Input) (sekretariat.Reading, error)
 		return r, err
 	}
 	if r.Subject == "" && in.Kind != sekretariat.KindMail {
-		r.Subject = firstLine(r.Text)
+		r.Subject = FirstLine(r.Text)
 	}
 	for _, n := range polish.CaseNumbers(r.Subject + "\n" + r.Text) {
 		if !slices.Contains(r.CaseNumbers, n) {
@@ -189,8 +189,8 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// firstLine is the title of a text that has none.
-func firstLine(s string) string {
+// FirstLine is the title of a text that has none.
+func FirstLine(s string) string {
 	for line := range strings.Lines(s) {
 		if line = strings.TrimSpace(line); line != "" {
 			if r := []rune(line); len(r) > 120 {

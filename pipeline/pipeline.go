@@ -54,8 +54,12 @@ type Options struct {
 	Packages Packages
 	// Remote fetches attachments that lie at the platform, nil: they stay there.
 	Remote Remote
-	Clock  sekretariat.Clock
-	Logger zerolog.Logger
+	// Recogniser goes through the pages of scans, nil: this process recognises
+	// no text. EngineCache is the folder of the compiled PDF engine.
+	Recogniser  Recogniser
+	EngineCache string
+	Clock       sekretariat.Clock
+	Logger      zerolog.Logger
 
 	// Watch, if not nil, is told of every decision that took effect, for the
 	// demo and for metrics. It must not block.
@@ -83,6 +87,7 @@ type Pipeline struct {
 	parking     []parkingRule
 
 	scanner *scanWatch
+	texts   turnstile // of letters that wait for text recognition
 }
 
 // New makes the workers of a centre. Rules for parking that CheckParking
@@ -102,15 +107,15 @@ func New(o Options) *Pipeline {
 	if err != nil {
 		o.Logger.Error().Err(err).Msg("the centre's parking rules cannot be used; all such mail is registered")
 	}
-	return &Pipeline{o: o, id: o.Centre.ID, closedWords: closed, parking: parking, scanner: newScanWatch(o.Scanner, o.Clock, o.Logger)}
+	return &Pipeline{o: o, id: o.Centre.ID, closedWords: closed, parking: parking, scanner: newScanWatch(o.Scanner, o.Clock, o.Logger), texts: turnstile{free: recognisers}}
 }
 
 // Roles of the workers, for installations that run them apart.
-type Roles struct{ Sort, Read, Route, Scan, Fetch bool }
+type Roles struct{ Sort, Read, Route, Scan, Fetch, Recognise bool }
 
 // AllRoles runs everything in one process but fetching, which belongs to the
 // channels: they have the keys to the platforms.
-var AllRoles = Roles{Sort: true, Read: true, Route: true, Scan: true}
+var AllRoles = Roles{Sort: true, Read: true, Route: true, Scan: true, Recognise: true}
 
 // workerWait is when another worker gets what a dead one had: long enough for a
 // pause of the machine, short enough for a letter that cannot wait. A running
@@ -150,6 +155,11 @@ func (p *Pipeline) Run(ctx context.Context, roles Roles) error {
 	if roles.Route {
 		g.Go(func() error {
 			return p.o.Log.Work(ctx, ledger.Letter, "route", ledger.WorkOptions{Concurrency: 512, Wait: workerWait}, p.route)
+		})
+	}
+	if roles.Recognise && p.o.Recogniser != nil {
+		g.Go(func() error {
+			return p.o.Log.Work(ctx, ledger.Letter, "ocr", ledger.WorkOptions{Concurrency: recognising, Wait: workerWait}, p.recognise)
 		})
 	}
 	if roles.Scan && p.o.Scanner != nil {

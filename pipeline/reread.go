@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,6 +54,9 @@ func (p *Pipeline) reread(ctx context.Context, s ledger.Stored) error {
 		if now.RereadFiles >= len(files) {
 			return nil, nil
 		}
+		if now.Rereads != l.Rereads {
+			return nil, errMoved // the event comes again
+		}
 		revision := now.Rereads + 1
 		return p.event(sekretariat.EventReread, "read", string(l.ID), revision, sekretariat.RereadData{
 			Letter: l.ID, Number: now.Number, Revision: revision, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
@@ -60,6 +64,48 @@ func (p *Pipeline) reread(ctx context.Context, s ledger.Stored) error {
 		})
 	})
 }
+
+// rereadWith reads a letter once more with what change adds to the reading in
+// force; nothing happens if change says that there is nothing to add.
+func (p *Pipeline) rereadWith(ctx context.Context, id sekretariat.LetterID, change func(*sekretariat.Reading) bool) error {
+	for {
+		state, seq, err := State(ctx, p.o.Log, id.Submission())
+		if err != nil {
+			return err
+		}
+		l := state.Letters[id.Part()]
+		if l == nil || l.Reader == "" {
+			return ledger.Permanent(fmt.Errorf("letter %s: %w", id, sekretariat.ErrOutOfOrder))
+		}
+		reading, err := LoadReading(ctx, p.o.Vault, p.id, id.Submission(), l.Reading)
+		if hopeless(err) {
+			return nil
+		}
+		if err != nil || !change(reading) {
+			return err
+		}
+		// Two that add at once do so under different names; the later one
+		// begins again.
+		ref, err := p.sealReading(ctx, id.Submission(), reading, fmt.Sprintf("%d.more.%d.json", id.Part(), seq))
+		if err != nil {
+			return err
+		}
+		e, err := p.event(sekretariat.EventReread, "read", string(id), l.Rereads+1, sekretariat.RereadData{
+			Letter: id, Number: l.Number, Revision: l.Rereads + 1, Reading: ref, Reader: reading.Reader, Outcome: reading.Outcome,
+			Arrived: lite(l.Arrived), Closed: l.Closed,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = p.o.Log.Append(ctx, ledger.Letter, ledger.Record{Subject: string(id.Submission()), LastSeq: seq, Event: *e})
+		if !errors.Is(err, ledger.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// errMoved: a further reading came in between, and this one lacks what it adds.
+var errMoved = errors.New("the letter was read once more meanwhile")
 
 // arrivedLater lists the paths of the parts that are here by now.
 func arrivedLater(l *sekretariat.Letter) (paths []string) {

@@ -32,6 +32,7 @@ const (
 	folderSecrets = "secrets"
 	folderIndex   = "index"
 	folderTemp    = "tmp"
+	folderEngine  = "engine" // the compiled PDF engine; may be deleted
 	fileLock      = "lock"
 	fileNATSURL   = "nats.url" // where the running service listens, for the command line
 	fileOfficeKey = "office.key"

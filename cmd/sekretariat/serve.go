@@ -80,6 +80,7 @@ func (s *service) close() error {
 	s.pool.Close()
 	s.parts.Close()
 	s.glance.Close()
+	s.scans.Close()
 	return errors.Join(err, s.house.close())
 }
 
@@ -90,6 +91,7 @@ type service struct {
 	receiver  *ingest.Intake
 	pool      *extract.Pool // reads letters
 	parts     *extract.Pool // delivers parts to scanner and API, which may take their time
+	scans     *extract.Pool // for pages of scans, which must hold up nobody
 	glance    *extract.Pool // for sorting, which must not wait behind long readings
 	tokens    *api.Tokens
 	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
@@ -123,6 +125,7 @@ func newService(h *house, r roles) (*service, error) {
 	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
 	children.Time = glanceTime
 	s.glance = extract.NewPool(children)
+	s.scans = extract.NewPool(children) // pages take as long as they take; each has limits of its own
 	logs := map[sekretariat.CentreID]ledger.Log{}
 	for _, c := range h.centres {
 		logs[c.cfg.ID] = c.log
@@ -163,7 +166,7 @@ func (s *service) addCentre(c *centreHouse) error {
 	s.pipelines[c.cfg.ID] = pipeline.New(pipeline.Options{
 		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Glance: s.glance, Router: c.router,
 		Keys: c.keys, Logger: log,
-		Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote, Packages: packages{c.cfg, s.receiver},
+		Recogniser: s.scans, EngineCache: s.folder(folderEngine), Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote, Packages: packages{c.cfg, s.receiver},
 		Watch: func(st pipeline.Step) {
 			if s.watch != nil {
 				s.watch(st)
@@ -233,6 +236,7 @@ func (s *service) work(ctx context.Context) error {
 	g, run := errgroup.WithContext(stoppable)
 	if s.roles.route {
 		s.runRoute(run, g)
+		g.Go(func() error { s.warmEngine(run); return nil })
 	} else if s.roles.desk {
 		for _, p := range s.pipelines { // shown on the page
 			g.Go(func() error { return p.WatchScanner(run) })
