@@ -36,11 +36,12 @@ type office struct {
 	pipe   *pipeline.Pipeline
 	router *router.Router
 
-	packages pipeline.Packages
-	reader   extract.Reader
-	unit     string // of the mailboxes
-	n        int
-	later    atomic.Int64 // how much the office's clock is ahead
+	recogniser pipeline.Recogniser
+	packages   pipeline.Packages
+	reader     extract.Reader
+	unit       string // of the mailboxes
+	n          int
+	later      atomic.Int64 // how much the office's clock is ahead
 }
 
 func (o *office) clock() time.Time { return time.Now().Add(time.Duration(o.later.Load())) }
@@ -83,7 +84,7 @@ func open(t *testing.T, reader extract.Reader, adjust ...func(*configs.Centre)) 
 // connect makes the workers, over a platform that attachments lie at.
 func (o *office) connect(remote pipeline.Remote) {
 	o.pipe = pipeline.New(pipeline.Options{
-		Centre: o.cfg, Log: o.log, Vault: o.house.Vault, Claims: o.house.Ledger, Reader: o.reader, Router: o.router, Remote: remote, Packages: o.packages, Parts: direct{}, Logger: zerolog.Nop(),
+		Centre: o.cfg, Log: o.log, Vault: o.house.Vault, Claims: o.house.Ledger, Reader: o.reader, Router: o.router, Remote: remote, Recogniser: o.recogniser, Packages: o.packages, Parts: direct{}, Logger: zerolog.Nop(),
 		Keys: mailkey.New([]byte("test"), o.cfg.ID), Clock: o.clock,
 	})
 }

@@ -308,3 +308,16 @@ func (j *job) tell(d sekretariat.RecognisedData) error {
 		return j.p.event(sekretariat.EventRecognised, "ocr", string(id), d.Revision, d)
 	})
 }
+
+// LoadRecognition reads back what was recognised of a letter.
+func LoadRecognition(ctx context.Context, v *storage.Vault, c sekretariat.CentreID, s sekretariat.SubmissionID, ref sekretariat.ObjectRef) (*sekretariat.Recognition, error) {
+	raw, err := v.ReadAll(ctx, c, s, ref.Key, MaxReading)
+	if err != nil {
+		return nil, fmt.Errorf("recognised text of submission %.12s…: %w", s, err)
+	}
+	var r sekretariat.Recognition
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return nil, fmt.Errorf("recognised text of submission %.12s…: %w: %w", s, storage.ErrDamaged, err)
+	}
+	return &r, nil
+}

@@ -225,7 +225,11 @@ func (p *Pipeline) reconsider(ctx context.Context, s ledger.Stored) error {
 		if l.Cancelled || l.Status == sekretariat.StatusParked || l.Advised >= d.Revision {
 			return nil, nil
 		}
-		decision, changed := again(l, advice.Decision)
+		said := advice.Decision
+		if poor(reading) && said.Urgency == sekretariat.Normal {
+			said.Department = sekretariat.Sekretariat // a person decides; the hint stays
+		}
+		decision, changed := again(l, said)
 		if !changed {
 			data := sekretariat.AdvisedData{Letter: l.ID, Revision: d.Revision, Department: advice.Decision.Department, Advice: named(ref)}
 			return p.event(sekretariat.EventAdvised, "route", string(l.ID), d.Revision, data)
@@ -236,6 +240,11 @@ func (p *Pipeline) reconsider(ctx context.Context, s ledger.Stored) error {
 		}
 		return amended(e, func(r *sekretariat.RoutedData) { r.Advice, r.Reread = named(ref), d.Revision })
 	})
+}
+
+// poor tells whether text was recognised too unsurely for a machine to decide.
+func poor(r *sekretariat.Reading) bool {
+	return slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool { return f.Code == FindingPoor })
 }
 
 // again makes the decision that follows from a further reading; changed is false
