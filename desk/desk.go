@@ -114,6 +114,7 @@ func (d *Desk) routes() http.Handler {
 	mux.HandleFunc("POST /pismo/{letter}/przyjmij", d.with("taken", d.take))
 	mux.HandleFunc("POST /pismo/{letter}/termin", d.with("deadline-stopped", d.stopClock))
 	mux.HandleFunc("POST /pismo/{letter}/alarm", d.with("alarm-taken", d.takeAlarm))
+	mux.HandleFunc("POST /pismo/{letter}/odczytaj", d.with("recognise", d.recognise))
 	mux.HandleFunc("POST /pismo/{letter}/zalatw", d.with("done", d.done))
 	mux.HandleFunc("POST /pismo/{letter}/zwroc", d.with("handed-back", d.handBack))
 	mux.HandleFunc("POST /pismo/{letter}/rejestruj", d.with("released", d.release))

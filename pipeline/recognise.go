@@ -145,7 +145,7 @@ func pictured(r *sekretariat.Reading) (paths []string) {
 		case !page.Known(typ) || sealed(path):
 			return false
 		case typ == "application/pdf":
-			return lacking(path)
+			return lacking(path) || slices.ContainsFunc(r.Pages, func(q sekretariat.Page) bool { return q.Part == path && q.Confidence > 0 })
 		}
 		return slices.ContainsFunc(r.Pages, func(q sekretariat.Page) bool {
 			return q.Part == path && (q.Width == 0 || min(q.Width, q.Height) >= leastPicture)
@@ -197,6 +197,14 @@ func addText(r *sekretariat.Reading, rec *sekretariat.Recognition, poor bool) (c
 			changed = notePage(r, part.Path, q) || changed
 		}
 		changed = putText(r, part.Path, strings.TrimSpace(text.String())) || changed
+		lost := slices.ContainsFunc(part.Pages, func(q sekretariat.RecognisedPage) bool { return q.Code != "" })
+		if part.Code == "" && len(part.Pages) > 0 && !lost {
+			before := len(r.Findings)
+			r.Findings = slices.DeleteFunc(r.Findings, func(f sekretariat.Finding) bool {
+				return f.Part == part.Path && (f.Code == extract.FindingPicture || f.Code == "pages-no-text")
+			})
+			changed = changed || len(r.Findings) < before
+		}
 	}
 	found := slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool { return f.Code == FindingPoor })
 	if poor && !found && len(r.Findings) < sekretariat.MaxFindings {
