@@ -40,6 +40,7 @@ func HandleUPP(p *Pipeline, ctx context.Context, s ledger.Stored) error { return
 
 // HandleRecover works on one event of AUDIT as its work group would.
 func HandleRecover(p *Pipeline, ctx context.Context, s ledger.Stored) error { return p.recover(ctx, s) }
+
 // HandleRecognise works on one event as the work group of text recognition would.
 func HandleRecognise(p *Pipeline, ctx context.Context, s ledger.Stored) error {
 	return p.recognise(ctx, s)
