@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +162,34 @@ func TestPoolPartsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
+// heapOver returns how far the heap rises while f runs, garbage that is not
+// collected yet included.
+func heapOver(f func()) uint64 {
+	heap := func() uint64 {
+		m := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		metrics.Read(m)
+		return m[0].Value.Uint64()
+	}
+	runtime.GC()
+	before, most, done := heap(), uint64(0), make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-done:
+				tick.Stop()
+				return
+			case <-tick.C:
+				most = max(most, heap())
+			}
+		}
+	})
+	f()
+	close(done)
+	watch.Wait()
+	return max(most, before) - before
+}
+
 // zeros are octets that compress a thousandfold.
 func zeros(n int) []byte { return bytes.Repeat([]byte("wniosek "), n/8) }
 
@@ -185,9 +216,14 @@ func TestBombs(t *testing.T) {
 		{"flat", "2", "ratio", flat}, {"deep", "2.1.1.1.1", "depth", deep}, {"wide", "", "size", archivetest.ZIP(t, wide...)}, {"many", "2", "count", archivetest.ZIP(t, many...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			raw := attached(archivetest.File{Name: "skany.zip", Content: c.file})
 			start := time.Now()
-			r := readMail(t, attached(archivetest.File{Name: "skany.zip", Content: c.file}))
-			t.Logf("%d octets read in %v", len(c.file), time.Since(start))
+			var r sekretariat.Reading
+			extra := heapOver(func() { r = readMail(t, raw) })
+			t.Logf("%d octets read in %v, %d kB of memory beside them", len(c.file), time.Since(start), extra>>10)
+			if extra > 64<<20 {
+				t.Errorf("%d kB of memory", extra>>10)
+			}
 			found := slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool {
 				return f.Code == extract.FindingArchive && f.Detail == c.detail && (c.part == "" || f.Part == c.part)
 			})
