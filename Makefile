@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PACKAGES_RUN  := poppler-utils qpdf libreoffice-writer-nogui libreoffice-calc-nogui libheif-examples libtiff-tools tesseract-ocr tesseract-ocr-pol tesseract-ocr-osd dovecot-imapd
 PACKAGES_TEST := $(PACKAGES_RUN) gcc libc6-dev chromium libxml2-utils xmlsec1 isync swaks openssl clamav-daemon 7zip tnef
 
-.PHONY: all build demo test crash bench check generate fuzz setup-run setup-test clean
+.PHONY: all build demo test crash storm bench check generate fuzz setup-run setup-test clean
 
 all: build
 
@@ -35,6 +35,11 @@ test: setup-test build ## all tests, with the race detector, and a short crash t
 
 crash: setup-test build ## the long crash test: 5,000 mails, 200 ePUAP letters, 200 files, 50 kills
 	CRASH_MAILS=5000 CRASH_EPUAP=200 CRASH_FILES=200 CRASH_KILLS=50 $(GO) test -count=1 -v -timeout 60m ./test/crash
+
+storm: setup-test ## 10,000 letters through each official channel with random faults and kills, large files, signatures against xmlsec1
+	SEKRETARIAT_STORM=10000 SEKRETARIAT_LARGE=1 $(GO) test -count=1 -v -timeout 60m -run 'TestStorm|TestFetchStreams' ./ingest/epuap
+	SEKRETARIAT_CHAOS=20000 SEKRETARIAT_LARGE=500 $(GO) test -count=1 -v -timeout 120m -run 'TestChaos|TestLarge' ./ingest/edelivery
+	SEKRETARIAT_DIFFERENTIAL=2000 $(GO) test -count=1 -v -timeout 60m -run 'TestAgainstXmlsec1|TestMutants' ./extract/xades
 
 bench: setup-test build ## speed of the intake against mbsync
 	$(BIN) bench intake
