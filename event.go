@@ -163,21 +163,6 @@ type ReleasedData struct {
 	Withdraw []DepartmentID `json:"withdraw,omitempty"`
 }
 
-// SplitData adds letters that were split off From; the registrar numbers them
-// in order (rule P3).
-type SplitData struct {
-	From    LetterID       `json:"from"`
-	Letters []SortedLetter `json:"letters"`
-	By      string         `json:"by"`
-}
-
-// CancelledData cancels a register entry; the number stays taken.
-type CancelledData struct {
-	Letter LetterID `json:"letter"`
-	By     string   `json:"by"`
-	Reason string   `json:"reason"` // a code
-}
-
 // RegisteredData is the register event: the whole entry, and the sequence on
 // LETTER of the event that asked for it.
 type RegisteredData struct {

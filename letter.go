@@ -89,7 +89,7 @@ func (s *State) Apply(e Event) error {
 	case EventSplit:
 		err = s.split(e)
 	case EventCancelled:
-		err = fold(s, e, func(d CancelledData) LetterID { return d.Letter }, func(l *Letter, _ CancelledData) { l.Cancelled = true })
+		err = s.cancelled(e)
 	case EventRegistered:
 		err = fold(s, e, func(d RegisteredData) LetterID { return d.Entry.Letter }, registered)
 	case EventRead:
@@ -165,23 +165,6 @@ func (s *State) sorted(e Event) error {
 	return nil
 }
 
-func (s *State) split(e Event) error {
-	d, err := DataOf[SplitData](e)
-	if err != nil {
-		return err
-	}
-	from, ok := s.Letters[d.From.Part()]
-	if !ok {
-		return fmt.Errorf("%s: no letter %s: %w", e.Type, d.From, ErrOutOfOrder)
-	}
-	for _, sl := range d.Letters {
-		if _, there := s.Letters[sl.Part]; !there {
-			s.add(from.Centre, from.Arrived, sl)
-		}
-	}
-	return nil
-}
-
 func (s *State) add(centre CentreID, a ArrivedData, sl SortedLetter) {
 	l := &Letter{
 		ID: NewLetterID(a.Submission, sl.Part), Centre: centre, Arrived: a, Parent: sl.Parent, Range: sl.Range,
@@ -233,12 +216,16 @@ func registered(l *Letter, d RegisteredData) {
 
 // fetched notes one attachment; the first that could be had stays.
 func fetched(l *Letter, d FetchedData) {
-	if l.Fetched == nil {
-		l.Fetched = map[string]FetchedData{}
+	if l.Fetched[d.Part].Object != nil {
+		return
 	}
-	if l.Fetched[d.Part].Object == nil {
-		l.Fetched[d.Part] = d
+	now := map[string]FetchedData{d.Part: d}
+	for part, f := range l.Fetched {
+		if part != d.Part {
+			now[part] = f
+		}
 	}
+	l.Fetched = now // a new one: a letter that was split off may share the old one
 }
 
 // Decided tells whether a decision on the letter is in force.

@@ -44,6 +44,7 @@ type letterData struct {
 	Judge    bool // may release false virus alarms
 	Held     bool
 	Twin     sekretariat.LetterID
+	Reshape  *reshapeView // nil: not for this person
 	Parent   sekretariat.LetterID
 	Parked   *parkedView // nil: it is not set aside
 	Matter   []row       // other letters of the same matter
@@ -116,6 +117,7 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 	if err := d.addReading(ctx, v, l, &data); err != nil {
 		return err
 	}
+	data.Reshape = d.reshapeOf(v, l, data.Parts)
 	if err := d.addHistory(ctx, v, l, &data); err != nil {
 		return err
 	}
@@ -139,6 +141,12 @@ func (d *Desk) addReading(ctx context.Context, v visit, l *sekretariat.Letter, d
 	if l.Reading.Key == "" { // what was set aside was read when it was sorted
 		data.Trouble = "Pismo nie jest jeszcze odczytane. Będzie tu za chwilę."
 		return nil
+	}
+	if _, err := v.c.Pipeline.Content(ctx, v.who, l.ID); errors.Is(err, pipeline.ErrForbidden) {
+		data.Trouble = "Przesyłka zawiera też pisma innych działów. O swoją część poproś sekretariat: wydzieli ją."
+		return nil
+	} else if err != nil {
+		return err
 	}
 	r, err := pipeline.LoadReading(ctx, v.c.Vault, v.c.Config.ID, l.ID.Submission(), l.Reading)
 	switch {
@@ -225,29 +233,45 @@ func (d *Desk) notes(ctx context.Context, v visit, l *sekretariat.Letter, names 
 	}
 	var out []noteView
 	for _, e := range events {
-		switch e.Event.Type {
-		case sekretariat.EventRouted, sekretariat.EventUnlocked, sekretariat.EventLocked:
-		default:
+		ref, by := reasonIn(e.Event, l.ID)
+		if ref == nil || len(out) == maxNotes {
 			continue
 		}
-		if len(out) == maxNotes {
-			break
-		}
-		r, err := sekretariat.DataOf[struct {
-			Letter sekretariat.LetterID
-			By     string
-			Reason *sekretariat.ObjectRef
-		}](e.Event)
-		if err != nil || r.Letter != l.ID || r.Reason == nil {
-			continue
-		}
-		text, err := v.c.Vault.ReadAll(ctx, v.c.Config.ID, l.ID.Submission(), r.Reason.Key, maxForm)
+		text, err := v.c.Vault.ReadAll(ctx, v.c.Config.ID, l.ID.Submission(), ref.Key, maxForm)
 		if err != nil {
 			return nil, fmt.Errorf("reasons of a letter: %w", err)
 		}
-		out = append(out, noteView{At: e.Event.Time, Who: names[r.By], Text: string(text)})
+		out = append(out, noteView{At: e.Event.Time, Who: names[by], Text: string(text)})
 	}
 	return out, nil
+}
+
+// reasonIn finds the reason in words that a person gave with an event about a
+// letter, and who that was; nil if there is none.
+func reasonIn(e sekretariat.Event, id sekretariat.LetterID) (ref *sekretariat.ObjectRef, by string) {
+	type said struct {
+		Letter sekretariat.LetterID
+		By     string
+		Reason *sekretariat.ObjectRef
+	}
+	var d said
+	var err error
+	switch e.Type {
+	case sekretariat.EventRouted, sekretariat.EventUnlocked, sekretariat.EventLocked, sekretariat.EventRedated:
+		d, err = sekretariat.DataOf[said](e)
+	case sekretariat.EventSplit:
+		var s sekretariat.SplitData
+		s, err = sekretariat.DataOf[sekretariat.SplitData](e)
+		d = said{s.From, s.By, s.Reason}
+	case sekretariat.EventCancelled:
+		var s sekretariat.CancelledData
+		s, err = sekretariat.DataOf[sekretariat.CancelledData](e)
+		d = said{s.Letter, s.By, s.Note}
+	}
+	if err != nil || d.Letter != id {
+		return nil, ""
+	}
+	return d.Reason, d.By
 }
 
 // departmentKeys choose departments, in their order in the profile. Letters

@@ -79,7 +79,7 @@ func (d *Desk) noteSend(ctx context.Context, v visit) error {
 	field := func(name string) string { return strings.TrimSpace(f.Get(name)) }
 	n := note.Note{
 		Form: field("formularz"), Way: way, Name: field("kto"), Phone: field("telefon"), Email: field("email"), Address: field("adres"),
-		Subject: field("temat"), Text: field("tresc"), Day: field("dzien"), Tracking: field("nadanie"), Posted: field("nadano"), With: f["z"], By: v.person.ID,
+		Subject: field("temat"), Text: field("tresc"), Day: field("dzien"), Why: field("powod"), Tracking: field("nadanie"), Posted: field("nadano"), With: f["z"], By: v.person.ID,
 	}
 	to := sekretariat.DepartmentID(field("dzial"))
 	id, err := manual.Take(ctx, d.noteOptions(v, to), n)

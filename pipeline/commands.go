@@ -38,9 +38,23 @@ func (p *Pipeline) Letter(ctx context.Context, who sekretariat.Principal, id sek
 	return l, err
 }
 
-// Open is Letter for those who want what is stored of it. Original and reading
-// are of the whole submission: where that holds a further letter that the
-// principal may not see (rule P3), Open returns ErrForbidden.
+// Content is Letter for those who want to read it: the reading of a letter that
+// covers a part of its submission holds that part alone (rule P3). Whoever has a
+// letter that covers everything needs the right to all of it, as for Open.
+func (p *Pipeline) Content(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) (*sekretariat.Letter, error) {
+	l, err := p.Letter(ctx, who, id)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, ok := sekretariat.ParsePartsRange(l.Range); ok {
+		return l, nil
+	}
+	return p.Open(ctx, who, id)
+}
+
+// Open is Letter for those who want the original. It is of the whole submission:
+// where that holds a further letter that the principal may not see (rule P3),
+// Open returns ErrForbidden.
 func (p *Pipeline) Open(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) (*sekretariat.Letter, error) {
 	state, _, err := p.state(ctx, who, id)
 	if err != nil {

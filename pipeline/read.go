@@ -82,6 +82,7 @@ func (p *Pipeline) keepReading(ctx context.Context, d sekretariat.RegisteredData
 	if err != nil {
 		return sekretariat.ObjectRef{}, nil, err
 	}
+	reading = narrow(reading, d.Range)
 	ref, err := p.sealReading(ctx, d.Arrived.Submission, reading, fmt.Sprintf("%d.reading.json", d.Entry.Letter.Part()))
 	if err != nil {
 		return sekretariat.ObjectRef{}, nil, err

@@ -23,6 +23,8 @@ func (p *Pipeline) route(ctx context.Context, s ledger.Stored) error {
 		return p.decide(ctx, s)
 	case sekretariat.EventReread:
 		return p.reconsider(ctx, s)
+	case sekretariat.EventSplit, sekretariat.EventCancelled:
+		return p.reshaped(ctx, s)
 	case sekretariat.EventRouted:
 		return p.deliver(ctx, s)
 	case sekretariat.EventSorted, sekretariat.EventParked, sekretariat.EventReleased:

@@ -12,7 +12,6 @@ import (
 	"sekretariat"
 	"sekretariat/extract/xades"
 	"sekretariat/ledger"
-	"sekretariat/router"
 	"sekretariat/storage"
 )
 
@@ -175,17 +174,7 @@ func (p *Pipeline) redate(ctx context.Context, id sekretariat.LetterID, upp note
 	if !l.Decided() {
 		return fmt.Errorf("day of receipt of letter %s: %w", id, errUndecided)
 	}
-	reading, err := LoadReading(ctx, p.o.Vault, p.id, id.Submission(), l.Reading)
-	if hopeless(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	facts := router.Facts{Arrived: lite(l.Arrived), Reading: *reading, Now: p.o.Clock()}
-	facts.Arrived.At = upp.At
-	advice := p.o.Router.Advise(facts)
-	ref, err := p.keepAdvice(ctx, id, advice)
+	advice, ref, err := p.adviceAsOf(ctx, l, upp.At)
 	if err != nil {
 		return err
 	}
@@ -195,7 +184,7 @@ func (p *Pipeline) redate(ctx context.Context, id sekretariat.LetterID, upp note
 		}
 		return p.event(sekretariat.EventRedated, "route", string(id), l.Redated+1, sekretariat.RedatedData{
 			Letter: id, Revision: l.Redated + 1, Arrived: sekretariat.Arrival{At: upp.At, Basis: sekretariat.BasisUPP}, Before: l.Arrived.Arrived,
-			Code: sekretariat.RedatedByUPP, Proof: upp.Letter, Deadlines: advice.Decision.Deadlines, Advice: named(ref),
+			Code: sekretariat.RedatedByUPP, Proof: upp.Letter, Deadlines: advice.Decision.Deadlines, Advice: ref,
 		})
 	})
 }

@@ -93,9 +93,13 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("POST /api/v1/letters/{id}/done", a.with("done", a.done))
 	mux.HandleFunc("POST /api/v1/letters/{id}/handed-back", a.with("handed-back", a.handedBack))
 	mux.HandleFunc("POST /api/v1/letters/{id}/reroute", a.with("reroute", a.reroute))
+	mux.HandleFunc("POST /api/v1/letters/{id}/split", a.with("split", a.split))
+	mux.HandleFunc("POST /api/v1/letters/{id}/joined", a.with("joined", a.join))
+	mux.HandleFunc("POST /api/v1/letters/{id}/received", a.with("received", a.redate))
 	mux.HandleFunc("POST /api/v1/letters/{id}/released", a.with("released", a.released))
 	mux.HandleFunc("POST /api/v1/letters/{id}/parked", a.with("parked", a.park))
 	mux.HandleFunc("POST /api/v1/letters/{id}/junk-confirmed", a.with("junk-confirmed", a.junkConfirmed))
+	mux.HandleFunc("GET /api/v1/backdated", a.list("backdated-list", a.backdated))
 	mux.HandleFunc("GET /api/v1/parked", a.list("parked-list", a.parked))
 	mux.HandleFunc("GET /api/v1/outbox", a.list("outbox-list", a.outbox))
 	return mux
@@ -337,7 +341,7 @@ func (a *api) reading(ctx context.Context, c call) error {
 
 // read returns a letter and its reading.
 func (a *api) read(ctx context.Context, c call) (*sekretariat.Letter, *sekretariat.Reading, error) {
-	l, err := c.c.Pipeline.Open(ctx, c.who, c.id)
+	l, err := c.c.Pipeline.Content(ctx, c.who, c.id)
 	if err != nil {
 		return nil, nil, err
 	}

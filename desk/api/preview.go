@@ -36,6 +36,11 @@ func (a *api) preview(ctx context.Context, c call) error {
 	if err := locked(c.c.Pipeline, l, path); err != nil {
 		return err
 	}
+	if path == "" { // a picture of the whole
+		if _, err := c.c.Pipeline.Open(ctx, c.who, c.id); err != nil {
+			return err
+		}
+	}
 	page := 1
 	if q := c.r.URL.Query().Get("page"); q != "" {
 		if page, err = strconv.Atoi(q); err != nil || page < 1 || page > maxPreviewPage {

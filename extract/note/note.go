@@ -21,6 +21,10 @@ const MediaType = "application/vnd.sekretariat.note+json"
 // Reader is the name and version written into readings.
 const Reader = "note-1"
 
+// WhyEarlier names, in the headers of a reading, why a day of receipt lies
+// before the day on which the clerk wrote it down.
+const WhyEarlier = "data-wplywu.powod"
+
 // Version of the notes that this program writes.
 const Version = 1
 
@@ -65,6 +69,7 @@ type Note struct {
 	Text     string   `json:"text,omitempty"`
 	Day      string   `json:"day"`                // data wpływu, RRRR-MM-DD
 	Tracking string   `json:"tracking,omitempty"` // number of a registered letter (R-number)
+	Why      string   `json:"why,omitempty"`      // of a day before today: why it is written down only now (rule P2)
 	Posted   string   `json:"posted,omitempty"`   // postmark, RRRR-MM-DD
 	With     []string `json:"with,omitempty"`     // what came with it: codes of Enclosures
 	By       string   `json:"by"`                 // pseudonymous id of the clerk
@@ -88,7 +93,7 @@ var ErrBad = errors.New("notatka jest niepełna")
 // Check tells whether the note can be kept.
 func (n Note) Check(today string) error {
 	for name, v := range map[string]string{
-		"imię i nazwisko": n.Name, "telefon": n.Phone, "e-mail": n.Email, "adres": n.Address, "czego dotyczy": n.Subject, "numer nadania": n.Tracking,
+		"imię i nazwisko": n.Name, "telefon": n.Phone, "e-mail": n.Email, "adres": n.Address, "czego dotyczy": n.Subject, "numer nadania": n.Tracking, "powód wcześniejszej daty": n.Why,
 	} {
 		if len(v) > maxField || strings.ContainsAny(v, "\r\n\x00") {
 			return fmt.Errorf("%w: pole „%s” jest za długie albo ma złamany wiersz", ErrBad, name)
@@ -108,6 +113,8 @@ func (n Note) Check(today string) error {
 		return fmt.Errorf("%w: treść jest za długa", ErrBad)
 	case !day(n.Day) || n.Day > today:
 		return fmt.Errorf("%w: data wpływu nie może być późniejsza niż dziś", ErrBad)
+	case n.Day < today && strings.TrimSpace(n.Why) == "":
+		return fmt.Errorf("%w: data wpływu jest wcześniejsza niż dziś – podaj powód", ErrBad)
 	case n.Posted != "" && (!day(n.Posted) || n.Posted > n.Day):
 		return fmt.Errorf("%w: data nadania nie może być późniejsza niż data wpływu", ErrBad)
 	case len(n.Form) != 36:
@@ -147,6 +154,9 @@ func Read(body sekretariat.Body) (sekretariat.Reading, error) {
 		return r, nil
 	}
 	r.Subject, r.Text, r.Written = n.Subject, n.text(), n.Posted
+	if n.Why != "" {
+		r.Headers = map[string]string{WhyEarlier: n.Why}
+	}
 	r.Sender = sekretariat.Party{Name: n.Name, Email: n.Email, Basis: "clerk"}
 	if n.Phone != "" {
 		r.Sender.Phone = []string{n.Phone}

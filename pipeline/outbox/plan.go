@@ -59,7 +59,7 @@ func about(e sekretariat.Event) (id sekretariat.LetterID, ok bool, err error) {
 // now.
 func (b *Outbox) concerns(l *sekretariat.Letter) bool {
 	ready := l.Reader != "" && l.Decided() && l.Decision.Rule != pipeline.RuleOverdue && !l.Number.IsZero()
-	return ready && l.Ack == nil && !l.Cancelled && l.Arrived.Kind == sekretariat.KindMail && !b.tooLate(l) &&
+	return ready && l.Ack == nil && !l.Cancelled && l.Parent == "" && l.Arrived.Kind == sekretariat.KindMail && !b.tooLate(l) &&
 		(len(b.cfg.Accounts) == 0 || slices.Contains(b.cfg.Accounts, l.Arrived.Account))
 }
 

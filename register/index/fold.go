@@ -110,7 +110,8 @@ func (w *writer) access(s ledger.Stored, d sekretariat.AccessData) error {
 // about is what the data of every event on letters tells of whom it is about.
 type about struct {
 	Letter  sekretariat.LetterID
-	From    string // a letter in split, a department in routed
+	From    string               // a letter in split, a department in routed
+	Into    sekretariat.LetterID // in cancelled: the letter it was joined with
 	Entry   struct{ Letter sekretariat.LetterID }
 	Arrived struct{ Submission sekretariat.SubmissionID }
 	Letters []struct{ Part int }
@@ -123,21 +124,26 @@ func of(e sekretariat.Event) (sekretariat.SubmissionID, []int, error) {
 		return "", nil, err
 	}
 	var s sekretariat.SubmissionID
+	var more []int
 	switch e.Type {
 	case sekretariat.EventSorted:
 		s = d.Arrived.Submission
 	case sekretariat.EventSplit:
-		s = sekretariat.LetterID(d.From).Submission()
+		s, more = sekretariat.LetterID(d.From).Submission(), []int{sekretariat.LetterID(d.From).Part()}
 	case sekretariat.EventRegistered:
 		return d.Entry.Letter.Submission(), []int{d.Entry.Letter.Part()}, nil
+	case sekretariat.EventCancelled:
+		if d.Into != "" {
+			more = []int{d.Into.Part()}
+		}
+		return d.Letter.Submission(), append(more, d.Letter.Part()), nil
 	default:
 		return d.Letter.Submission(), []int{d.Letter.Part()}, nil
 	}
-	parts := make([]int, len(d.Letters))
-	for i, l := range d.Letters {
-		parts[i] = l.Part
+	for _, l := range d.Letters {
+		more = append(more, l.Part)
 	}
-	return s, parts, nil
+	return s, more, nil
 }
 
 // fold applies an event of LETTER or REGISTER to the state of its submission.

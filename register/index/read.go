@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type Row struct {
 	Number  sekretariat.Number
 	Arrived time.Time // data wpływu, UTC
 
+	Basis      sekretariat.Basis // what Arrived rests on
+	Redated    int               // changes of the day of receipt
 	Letter     sekretariat.LetterID
 	Series     sekretariat.SeriesID
 	Kind       sekretariat.Kind
@@ -81,9 +84,15 @@ type Filter struct {
 	Status     sekretariat.Status
 
 	Oldest bool // the lowest number first, as in a register book
+
+	// Backdated leaves those whose data wpływu is a day before that of their
+	// registration (rule P2).
+	Backdated bool
 }
 
-func (f Filter) narrow() bool { return f.Kind != "" || f.Department != "" || f.Status != "" }
+func (f Filter) narrow() bool {
+	return f.Kind != "" || f.Department != "" || f.Status != "" || f.Backdated
+}
 
 // ErrBadDay is returned for a day that is not RRRR-MM-DD.
 var ErrBadDay = errors.New("malformed day, want RRRR-MM-DD")
@@ -170,6 +179,11 @@ func (x *Index) Register(ctx context.Context, p sekretariat.Principal, f Filter,
 	if f.Year != 0 {
 		q.and("l.year = ?", f.Year)
 	}
+	if f.Backdated {
+		// SQLite knows no Polish days: what may be, by the two offsets of Poland's
+		// clock from UTC; register looks again.
+		q.and("l.registered > 0 AND (l.registered + 7200000) / 86400000 > (l.arrived + 3600000) / 86400000")
+	}
 	if err := q.days(f); err != nil {
 		return nil, "", err
 	}
@@ -183,10 +197,18 @@ func (x *Index) Register(ctx context.Context, p sekretariat.Principal, f Filter,
 	}
 	rows, err := x.rows(ctx, s, q, page.limit())
 	if err != nil || len(rows) < page.limit() {
-		return rows, "", err
+		return slices.DeleteFunc(rows, otherDay(f)), "", err
 	}
 	last := rows[len(rows)-1].Number
+	rows = slices.DeleteFunc(rows, otherDay(f))
 	return rows, newMarkString(strconv.Itoa(last.Year), string(last.Series), strconv.Itoa(last.N)), nil
+}
+
+// otherDay tells what a list of letters of an earlier day leaves out.
+func otherDay(f Filter) func(Row) bool {
+	return func(r Row) bool {
+		return f.Backdated && sekretariat.Day(r.Arrived) >= sekretariat.Day(r.Registered)
+	}
 }
 
 // Queue lists the open work of a department: routed or taken letters that it
@@ -330,6 +352,7 @@ func scanRow(rs *sql.Rows) (Row, place, error) {
 	}
 	return Row{
 		View: view, Number: l.Number, Arrived: l.Arrived.Arrived.At,
+		Basis: l.Arrived.Arrived.Basis, Redated: l.Redated,
 		Letter: l.ID, Series: l.Series, Kind: l.Arrived.Kind, Door: l.Arrived.Door, Account: l.Arrived.Account, Box: l.Arrived.Box,
 		Status: l.Status, Reason: l.Reason, Of: l.Of, Parent: l.Parent,
 		Department: l.Department, Urgency: l.Decision.Urgency, Rule: l.Decision.Rule,

@@ -370,12 +370,22 @@ func (o office) noted(t *testing.T, clerk, admin client) {
 	}
 	before := len(o.Export(t))
 	v.Set("dzien", time.Now().Add(-72*time.Hour).Format(time.DateOnly))
+	if status, body := clerk.post(t, "/nowe/telefon", v); status != http.StatusUnprocessableEntity || !strings.Contains(body, "podaj powód") {
+		t.Errorf("an earlier day of receipt without a reason: %d\n%s", status, body)
+	}
+	v.Set("powod", "rozmowa z dyżuru w piątek")
 	for range 2 {
 		if status, body := clerk.post(t, "/nowe/telefon", v); status != http.StatusOK || !strings.Contains(body, "Pyta o termin") && !strings.Contains(body, "Zapisano") {
 			t.Errorf("a telephone note: %d\n%s", status, body)
 		}
 	}
 	world.WaitUntil(t, time.Minute, "the note to get a number", func() bool { return len(o.Export(t)) > before })
+	if _, body := clerk.get(t, "/wsteczne"); !strings.Contains(body, "rozmowa z dyżuru w piątek") {
+		t.Errorf("the list of earlier days does not name the reason:\n%s", body)
+	}
+	if status, _ := admin.get(t, "/wsteczne"); status == http.StatusOK {
+		t.Error("the administrator reads people's reasons")
+	}
 	v.Set("temat", "Coś innego")
 	if status, body := clerk.post(t, "/nowe/telefon", v); status != http.StatusUnprocessableEntity || !strings.Contains(body, "był już wysłany") {
 		t.Errorf("the same form with other words: %d\n%s", status, body)
