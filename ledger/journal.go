@@ -318,12 +318,8 @@ func (j *journal) move(ctx context.Context, pos journalPos) error {
 // yet, 0 when all are. It may be asked in any process.
 func (l *Ledger) JournalBehind(ctx context.Context, c sekretariat.CentreID, s StreamName) (time.Duration, error) {
 	stream := streamOf(c, s)
-	pos := journalPos{Next: 1}
-	v, _, err := l.kvGet(ctx, bucketCursors, journalCursor(c, s))
-	if err == nil {
-		err = json.Unmarshal(v, &pos)
-	}
-	if err != nil && !isNotFound(err) {
+	pos, err := l.journalPos(ctx, journalCursor(c, s))
+	if err != nil {
 		return 0, fmt.Errorf("how far the journal of %s is: %w", stream, err)
 	}
 	m, err := l.c.get(ctx, stream, msgGet{Seq: pos.Next, Next: prefixOf(c, s) + ">"})
@@ -334,4 +330,18 @@ func (l *Ledger) JournalBehind(ctx context.Context, c sekretariat.CentreID, s St
 		return 0, fmt.Errorf("how far the journal of %s is: %w", stream, err)
 	}
 	return max(0, time.Since(m.Time)), nil
+}
+
+// journalPos reads the cursor of a journal; one that is not there is at the
+// beginning.
+func (l *Ledger) journalPos(ctx context.Context, cursor string) (journalPos, error) {
+	pos := journalPos{Next: 1}
+	v, _, err := l.kvGet(ctx, bucketCursors, cursor)
+	if isNotFound(err) {
+		return pos, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(v, &pos)
+	}
+	return pos, err
 }

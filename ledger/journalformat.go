@@ -35,6 +35,9 @@ type journalHead struct {
 	Stream   StreamName           `json:"stream"`
 	First    uint64               `json:"first"`
 	Previous sekretariat.Digest   `json:"previous,omitempty"`
+	// Instead is the digest of a lost object that this one stands for: the next
+	// one names that as its previous one. See MendJournal.
+	Instead sekretariat.Digest `json:"instead,omitempty"`
 }
 
 // journalLine is one message of the stream as it was stored.

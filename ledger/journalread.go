@@ -49,16 +49,16 @@ func ReadJournal(ctx context.Context, store storage.Store, c sekretariat.CentreI
 		return 0, fmt.Errorf("the journal of %s of %s begins at sequence %d: %w", s, c, firsts[0], storage.ErrDamaged)
 	}
 	next := uint64(1)
-	var previous sekretariat.Digest
+	var previous *journalObject
 	for i, first := range firsts[at:] {
 		o, err := readJournalObject(ctx, store, c, s, first)
 		if err != nil {
 			return next, err
 		}
-		if i > 0 && (first != next || o.head.Previous != previous) || first == 1 && o.head.Previous != "" {
+		if i > 0 && (first != next || !follows(previous, o.head.Previous)) || first == 1 && o.head.Previous != "" {
 			return next, fmt.Errorf("the journal object of %s from sequence %d does not follow the one before: %w", s, first, storage.ErrDamaged)
 		}
-		next, previous = o.next(), o.digest
+		next, previous = o.next(), o
 		if err := o.each(ctx, s, from, fn); err != nil {
 			return next, err
 		}

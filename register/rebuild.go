@@ -21,6 +21,9 @@ type RebuildOptions struct {
 	Log    ledger.Log
 	Vault  *storage.Vault
 	Index  string // file of the read model, "" = leave it alone
+	// Ledger, when not nil, also gives the journal back what the store has
+	// lost of it and the ledger still has.
+	Ledger *ledger.Ledger
 	Logger zerolog.Logger
 }
 
@@ -32,6 +35,7 @@ var ErrDiverged = errors.New("ledger and journal tell different stories: move th
 type RebuildReport struct {
 	Centre   sekretariat.CentreID         `json:"centre"`
 	Restored map[ledger.StreamName]uint64 `json:"restored"` // events brought back from the journal
+	Mended   []Fault                      `json:"mended"`   // journal objects written again from the ledger
 	Derived  []Fault                      `json:"derived"`  // what was not in the journal and follows from other objects
 	Notes    []Fault                      `json:"notes"`
 }
@@ -47,6 +51,9 @@ func (r *RebuildReport) Text() string {
 		if strings.HasPrefix(string(s), string(ledger.Register(""))) {
 			fmt.Fprintf(&b, "  stream %-20s %d events from the journal\n", s, n)
 		}
+	}
+	for _, f := range r.Mended {
+		fmt.Fprintf(&b, "  %s %s: %s\n", f.Code, f.ID, f.What)
 	}
 	for _, f := range r.Derived {
 		fmt.Fprintf(&b, "  derived %s %s: %s\n", f.Code, f.ID, f.What)
@@ -65,7 +72,9 @@ type rebuilder struct {
 	report RebuildReport
 }
 
-// Rebuild makes the ledger's streams of a centre again from objects: what the
+// Rebuild makes the ledger's streams of a centre again from objects: journal
+// objects that are missing or damaged between others are written again from the
+// ledger while it has their events; what the
 // journal has is appended in the same order under the same sequences to empty
 // streams, or to streams that hold the beginning of it. What an unjournalled
 // tail held is derived: arrivals from manifests, registrations from entries,
@@ -80,6 +89,9 @@ func Rebuild(ctx context.Context, o RebuildOptions) (*RebuildReport, error) {
 		streams = append(streams, ledger.Register(s))
 	}
 	for _, s := range streams {
+		if err := r.mend(ctx, s); err != nil {
+			return nil, fmt.Errorf("rebuild: %w", err)
+		}
 		if err := r.restore(ctx, s); err != nil {
 			return nil, fmt.Errorf("rebuild stream %s of %s: %w", s, o.Centre, err)
 		}
@@ -98,6 +110,23 @@ func (r *rebuilder) derived(code, id, format string, args ...any) {
 
 func (r *rebuilder) note(code, id, format string, args ...any) {
 	add(&r.report.Notes, Fault{Code: code, ID: id, What: fmt.Sprintf(format, args...)})
+}
+
+// mend writes lost journal objects of a stream again from the ledger.
+func (r *rebuilder) mend(ctx context.Context, stream ledger.StreamName) error {
+	if r.o.Ledger == nil {
+		return nil
+	}
+	mended, err := r.o.Ledger.MendJournal(ctx, r.o.Vault.Objects(), r.o.Centre, stream)
+	for _, m := range mended {
+		what := "written again from the ledger, octet by octet as it was"
+		if !m.Exact {
+			what = "written again from the ledger; the chain of digests names what it stands for"
+		}
+		add(&r.report.Mended, Fault{Code: "journal-mended", ID: fmt.Sprintf("%s %d-%d", stream, m.First, m.Last), What: what})
+		r.o.Logger.Info().Str("stream", string(stream)).Uint64("first", m.First).Uint64("last", m.Last).Bool("exact", m.Exact).Msg("journal mended from the ledger")
+	}
+	return err
 }
 
 // eventErased stands where an event was erased on purpose before the stream was

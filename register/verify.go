@@ -118,6 +118,7 @@ func (v *verifier) note(code, id, do, format string, args ...any) {
 // What to do about the faults that need the same answer.
 const (
 	doRebuild = "stop the service, keep a copy of the data folder, run 'sekretariat rebuild'"
+	doMend    = doRebuild + ": it writes journal objects again while the ledger has their events; else restore this object from the backup"
 	doRestore = "restore this object from the backup"
 	doReport  = "keep a copy of the data folder and report this as a defect of the program"
 )

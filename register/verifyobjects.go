@@ -257,7 +257,7 @@ func (v *verifier) journal(ctx context.Context) error {
 		})
 		switch {
 		case errors.Is(err, storage.ErrDamaged):
-			v.fault("journal-damaged", string(s.Stream), doRestore, "%v", err)
+			v.fault("journal-damaged", string(s.Stream), doMend, "%v", err)
 			continue
 		case err != nil:
 			return err

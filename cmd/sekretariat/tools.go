@@ -210,7 +210,7 @@ func rebuildCommand(ctx context.Context, c *cli) error {
 	defer h.close()
 	for _, centre := range h.centres {
 		report, err := register.Rebuild(ctx, register.RebuildOptions{
-			Centre: centre.cfg.ID, Series: centre.seriesIDs(), Log: centre.log, Vault: h.vault,
+			Centre: centre.cfg.ID, Series: centre.seriesIDs(), Log: centre.log, Vault: h.vault, Ledger: h.ledger,
 			Index: filepath.Join(h.folder(folderIndex), string(centre.cfg.ID)+".sqlite"), Logger: h.log,
 		})
 		if err != nil {
