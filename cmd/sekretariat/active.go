@@ -90,7 +90,7 @@ func activeConfig(ctx context.Context, h *house, profile *configs.Centre) (*conf
 }
 
 // applyConfig stores the profile as the next version, unless it is in force
-// already.
+// already or removes what letters belong to.
 func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *configs.Centre, by string) (version int, changed bool, err error) {
 	version, raw, err := latestConfig(ctx, h.objects, profile.ID)
 	if err != nil {
@@ -102,6 +102,15 @@ func applyConfig(ctx context.Context, h *house, centre *centreHouse, profile *co
 	}
 	if bytes.Equal(own, raw) {
 		return version, false, nil
+	}
+	if version > 0 {
+		now, err := configs.ParseCentre(raw, fmt.Sprintf("%s, stored version %d", profile.ID, version))
+		if err != nil {
+			return 0, false, err
+		}
+		if err := refuseRemoval(ctx, centre.log, now, profile); err != nil {
+			return 0, false, err
+		}
 	}
 	version++
 	if err := h.objects.PutOnce(ctx, configKey(profile.ID, version), bytes.NewReader(own)); errors.Is(err, storage.ErrExists) {

@@ -51,6 +51,7 @@ func TestDemoAndWhatComesAfter(t *testing.T) {
 	}
 	t.Run("queue", func(t *testing.T) { consumeDemo(t, data, good) })
 	t.Run("token", func(t *testing.T) { tokenDemo(t, data, good) })
+	t.Run("removal", func(t *testing.T) { removeDemo(t, data) })
 	lock, err := lockFolder(data)
 	if err != nil {
 		t.Fatal(err)
