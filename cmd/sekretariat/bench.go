@@ -37,8 +37,11 @@ type benchFlags struct {
 // queues, everything durable, beside mbsync with FSync copying the same mailbox
 // into files, in turn, and prints medians.
 func benchCommand(ctx context.Context, c *cli) error {
+	if c.sub == "ocr" {
+		return benchOCR(ctx, c)
+	}
 	if c.sub != "intake" && c.sub != "latency" && c.sub != "start" {
-		return usagef("say: sekretariat bench intake|latency|start")
+		return usagef("say: sekretariat bench intake|latency|start|ocr")
 	}
 	f := c.flags("bench " + c.sub)
 	var o benchFlags

@@ -53,7 +53,7 @@ var commands = []command{
 	{"register export", "--format csv|jsonl", "write the register", exportCommand},
 	{"register backdated", "[--from D] [--to D]", "letters whose day of receipt lies before that of their registration", backdatedList},
 	{"ready", "[--url URL]", "ask a running service whether it can register; for health checks", readyCommand},
-	{"bench intake|latency|start", "", "measure the intake against mbsync, one letter on a quiet system, or a start with many letters", benchCommand},
+	{"bench intake|latency|start|ocr", "", "measure the intake against mbsync, one letter on a quiet system, a start with many letters, or text recognition against OCRmyPDF", benchCommand},
 	{"read-child", "", "", readChild},
 }
 
