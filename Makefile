@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # Debian packages that reading and the tests need; gcc is for the race detector.
 PACKAGES_RUN  := poppler-utils qpdf libreoffice-writer-nogui libreoffice-calc-nogui libheif-examples libtiff-tools tesseract-ocr tesseract-ocr-pol tesseract-ocr-osd dovecot-imapd
-PACKAGES_TEST := $(PACKAGES_RUN) gcc libc6-dev chromium libxml2-utils xmlsec1 isync swaks openssl clamav-daemon 7zip tnef
+PACKAGES_TEST := $(PACKAGES_RUN) gcc libc6-dev chromium libxml2-utils xmlsec1 isync swaks openssl clamav-daemon 7zip tnef openssh-client curl
 
 .PHONY: all build demo test crash storm bench check generate fuzz setup-run setup-test clean
 

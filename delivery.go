@@ -32,6 +32,8 @@ const (
 	DoorUAAPI     Door = "ua-api"     // e-Doręczenia, User Agent API
 	DoorFolder    Door = "folder"
 	DoorHTTP      Door = "http"
+	DoorSFTP      Door = "sftp"
+	DoorWebDAV    Door = "webdav"
 	DoorPost      Door = "post"  // paper, handed in or by post, typed in by a clerk
 	DoorPhone     Door = "phone" // a note of a telephone call
 	DoorForm      Door = "form"  // a person at the desk, typed in by a clerk
@@ -76,9 +78,10 @@ type Delivery struct {
 	// two mailboxes). Called once after the body was read; "" means: no twins.
 	Content func(body BodyFacts) Digest
 
-	Arrived Arrival
-	Sent    time.Time // as the channel says, zero if unknown
-	Test    bool      // marked as a test by the channel (ePUAP czyTestowe)
+	Arrived  Arrival
+	Emptying string    // id of the emptying of the box that it belongs to, "" if none is known
+	Sent     time.Time // as the channel says, zero if unknown
+	Test     bool      // marked as a test by the channel (ePUAP czyTestowe)
 	// Proof marks proof of what became of a letter that the office sent (rule
 	// P11): a kind of its own, no new matter.
 	Proof bool
@@ -130,7 +133,8 @@ type Manifest struct {
 	Content  Digest    `json:"content,omitempty"` // see Delivery.Content
 
 	Arrived  Arrival           `json:"arrived"`
-	Received time.Time         `json:"received"` // when we had all bytes, UTC
+	Emptying string            `json:"emptying,omitempty"` // see Delivery.Emptying
+	Received time.Time         `json:"received"`           // when we had all bytes, UTC
 	Sent     *time.Time        `json:"sent,omitempty"`
 	Test     bool              `json:"test,omitempty"`
 	Junk     bool              `json:"junk,omitempty"`  // see Delivery.Junk
@@ -146,7 +150,7 @@ func (m Manifest) Arrival(key string, digest Digest) ArrivedData {
 	return ArrivedData{
 		Submission: m.Submission, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit, Department: m.Department,
 		Series: m.Series, Size: m.Original.Size, ManifestKey: key, Manifest: digest, Content: m.Content,
-		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Proof: m.Proof, Park: m.Park,
+		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Proof: m.Proof, Park: m.Park, Emptying: m.Emptying,
 	}
 }
 

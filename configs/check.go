@@ -123,6 +123,7 @@ func (d *document) checkInstallation(in *Installation) {
 	}
 	d.oneOf(path{"log", "level"}, in.Log.Level, "debug", "info", "warn", "error")
 	d.checkMailDoor(in.MailDoor)
+	d.checkDoors(in)
 	d.checkNATS(in.NATS)
 	if in.Storage.S3 != nil {
 		d.checkS3(*in.Storage.S3)

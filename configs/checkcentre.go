@@ -209,6 +209,7 @@ func (d *document) checkAccounts(c *Centre, n centreNames) {
 		for key, v := range map[string]time.Duration{"quiet": b.Quiet, "patience": b.Patience, "poll": b.Poll, "keep": b.Keep} {
 			d.atLeast(path{"boxes", i, key}, v, 0)
 		}
+		d.checkDevices(path{"boxes", i}, b.Devices)
 	}
 }
 

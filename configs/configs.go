@@ -12,7 +12,7 @@ import (
 	"sekretariat"
 )
 
-//go:generate go run ./gendoc -source configs.go,outgoing.go,alarms.go -target ../docs/configuration.md
+//go:generate go run ./gendoc -source configs.go,doors.go,outgoing.go,alarms.go -target ../docs/configuration.md
 
 // Installation is one running sekretariat: one machine or one role of many.
 type Installation struct {
@@ -22,6 +22,7 @@ type Installation struct {
 	Listen  Listen  `yaml:"listen"`  // HTTP listeners
 	// MailDoor lets a mail server hand mail over by LMTP or SMTP.
 	MailDoor MailDoor `yaml:"mail_door"`
+	Doors    Doors    `yaml:"doors"`  // doors of scanners: SFTP, WebDAV
 	Limits   Limits   `yaml:"limits"` // bounds on what comes from outside
 	Log      Log      `yaml:"log"`    // how the service logs
 	Trust    Trust    `yaml:"trust"`  // whose signatures on letters count
@@ -385,7 +386,8 @@ type EDelivery struct {
 	CallbackSecret Secret `yaml:"callback_secret"` // last part of the webhook's path, at least 20 characters
 }
 
-// Box is one drop box: a watched folder and/or an upload token.
+// Box is one drop box and the ways by which its scans come: a watched folder,
+// uploads with a token, devices that sign in at the doors.
 type Box struct {
 	Account `yaml:",inline"`
 
@@ -399,6 +401,10 @@ type Box struct {
 	Patience time.Duration `yaml:"patience"`
 	Upload   bool          `yaml:"upload"` // accept HTTP uploads with a token of scope box:<id>:upload
 	Keep     time.Duration `yaml:"keep"`   // how long done/ is kept, default 7 days (rule P14)
+	// Devices may put files into the box through the doors of the installation.
+	Devices []Device `yaml:"devices"`
+	// TwoPersons: an emptying of the box needs the names of two people.
+	TwoPersons bool `yaml:"two_persons"`
 }
 
 // To is where a label goes in this centre: a department, or another authority.

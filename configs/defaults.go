@@ -27,6 +27,7 @@ func (in *Installation) setDefaults() {
 	setDefault(&in.Limits.InFlight, 64<<20)
 	setDefault(&in.Limits.ReadTime, 60*time.Second)
 	setDefault(&in.Limits.ReadParts, sekretariat.MaxParts)
+	in.Doors.setDefaults()
 	setDefault(&in.Log.Level, "info")
 	if in.NATS.URL == "" {
 		in.NATS.Replicas = 1 // embedded: one server
@@ -145,7 +146,8 @@ func setDefault[T comparable](v *T, value T) {
 
 // resolve makes the paths of an installation file absolute.
 func (in *Installation) resolve(dir string) {
-	for _, p := range []*string{&in.Data, &in.NATS.Credentials, &in.NATS.CA, &in.MailDoor.Cert, &in.MailDoor.Key.File} {
+	for _, p := range []*string{&in.Data, &in.NATS.Credentials, &in.NATS.CA, &in.MailDoor.Cert, &in.MailDoor.Key.File,
+		&in.Doors.Cert, &in.Doors.Key.File} {
 		absolute(p, dir)
 	}
 	if s := in.Storage.S3; s != nil {
@@ -236,7 +238,7 @@ func (c *Centre) turnOff() {
 	}
 	for i := range c.Boxes {
 		b := &c.Boxes[i]
-		c.need(&b.Account, "pojemnik na korespondencję", missing{{"katalog (folder) albo zgoda na przesyłanie (upload: true)", b.Folder == "" && !b.Upload}})
+		c.need(&b.Account, "pojemnik na korespondencję", missing{{"katalog (folder), zgoda na przesyłanie (upload: true) albo urządzenie (devices)", !b.reachable()}})
 	}
 	c.turnOffAcknowledgement()
 	for _, u := range c.Unknown {
@@ -326,6 +328,7 @@ func (in *Installation) collectWarnings() {
 		}
 	}
 	in.Warnings = appendNonEmpty(in.Warnings, in.MailDoor.Key.warning(), in.doorWarning())
+	in.Warnings = append(in.Warnings, in.deviceWarnings()...)
 	if s := in.Storage.S3; s != nil {
 		in.Warnings = appendNonEmpty(in.Warnings, s.AccessKey.warning(), s.SecretKey.warning())
 	}

@@ -74,6 +74,9 @@ func loadSingle(d *document, opt LoadOptions) (*Installation, error) {
 		in.Data = filepath.Join("data", string(c.ID))
 	}
 	in.setDefaults()
+	if err := in.checkUsers(); err != nil {
+		return nil, err
+	}
 	in.collectWarnings()
 	return in, nil
 }
@@ -114,6 +117,9 @@ func loadInstallation(d *document, opt LoadOptions) (*Installation, error) {
 	}
 	if len(problems) > 0 {
 		return nil, problems
+	}
+	if err := in.checkUsers(); err != nil {
+		return nil, err
 	}
 	in.collectWarnings()
 	return in, nil

@@ -138,7 +138,7 @@ boxes:
 	}
 	want := []string{
 		"Nie działa: skrzynka pocztowa „brak”. Brakuje: adres e-mail (address), serwer (server), użytkownik (user), hasło (password).",
-		"Nie działa: pojemnik na korespondencję „skrzynka”. Brakuje: katalog (folder) albo zgoda na przesyłanie (upload: true).",
+		"Nie działa: pojemnik na korespondencję „skrzynka”. Brakuje: katalog (folder), zgoda na przesyłanie (upload: true) albo urządzenie (devices).",
 	}
 	if diff := cmp.Diff(want, c.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got)\n%s", diff)

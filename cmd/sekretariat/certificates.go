@@ -20,7 +20,7 @@ import (
 // show to others, and CAs that we trust (rule P10). A file that cannot be read
 // is the business of whoever uses it.
 func certificateFiles(cfg *configs.Installation, c *configs.Centre, now time.Time) []ingest.Expiry {
-	files := map[string]string{"nats.ca": cfg.NATS.CA, "mail_door.cert": cfg.MailDoor.Cert}
+	files := map[string]string{"nats.ca": cfg.NATS.CA, "mail_door.cert": cfg.MailDoor.Cert, "doors.cert": cfg.Doors.Cert}
 	if s := cfg.Storage.S3; s != nil {
 		files["storage.s3.ca"] = s.CA
 		files["s3-cert.pem"] = filepath.Join(cfg.Data, folderSecrets, "s3-cert.pem")

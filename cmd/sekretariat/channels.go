@@ -70,7 +70,7 @@ func (s *service) channelsOf(c *centreHouse, log zerolog.Logger) ([]ingest.Chann
 			continue
 		}
 		ch, err := dropbox.New(dropbox.Options{
-			Centre: c.cfg.ID, Box: b, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log, Patience: b.Patience,
+			Centre: c.cfg.ID, Box: b, Receiver: s.receiver, Clock: sekretariat.SystemClock, Logger: log, Patience: b.Patience, Emptied: s.emptied,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("box %s: %w", b.ID, err)

@@ -43,6 +43,8 @@ var commands = []command{
 	{"simulate", "--config FILE [--model FILE|off] [--format text|csv|json] [--activate]", "what a changed configuration or model would do to the letters that there are, before it is activated", simulateCommand},
 	{"outbox list", "[--state S]", "acknowledgements of receipt: what waits, failed, was sent", outboxCommand},
 	{"token create|revoke|list", "--centre C [--department X | --box B | --register]", "access tokens of department systems and scanners", tokenCommand},
+	{"box emptied|counted|report", "BOX --envelopes N --by NAME", "custody of a drop box: who emptied it when, with how many envelopes, and what became of them", boxCommand},
+	{"device password", "", "make the hash of a scanner's password for the configuration; the password comes from the terminal or standard input", deviceCommand},
 	{"user add|password|disable|enable|list", "LOGIN --name N --role R [--department X,…]", "accounts of the page; the password comes from the terminal or standard input", userCommand},
 	{"inspect", "FILE … [--json] [--trust FILE] [--password-file FILE] [--virus-scan SOCKET] | --letter ID", "show what is read in a mail, letter or scan, without registering it; or what hangs together with a letter", inspect},
 	{"eval", "FILE.jsonl … [--errors] [--json]", "measure the router on labelled letters", evalCommand},

@@ -419,11 +419,14 @@ func (s *service) listen(ctx context.Context, g *errgroup.Group) error {
 	if err := s.openMailDoor(ctx, g); err != nil {
 		return err
 	}
+	if err := s.openDoors(ctx, g); err != nil {
+		return err
+	}
 	if !s.hasUploads() {
 		return nil
 	}
 	h, err := dropbox.NewUpload(dropbox.UploadOptions{
-		Receiver: s.receiver, Store: s.objects, Authorizer: uploadTokens{s.tokens}, Box: s.uploadBox,
+		Receiver: s.receiver, Store: s.objects, Authorizer: uploadTokens{s.tokens}, Box: s.uploadBox, Emptied: s.emptied,
 		IdempotencyKey: s.idempotencyKey, Limit: s.cfg.Limits.Delivery, Clock: sekretariat.SystemClock, Logger: s.log,
 	})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	source := flag.String("source", "configs/configs.go,configs/outgoing.go", "Go files with the types")
+	source := flag.String("source", "configs/configs.go,configs/doors.go,configs/outgoing.go", "Go files with the types")
 	target := flag.String("target", "docs/configuration.md", "file to write")
 	flag.Parse()
 	text, err := reference(strings.Split(*source, ",")...)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var sources = []string{"../configs.go", "../outgoing.go", "../alarms.go"}
+var sources = []string{"../configs.go", "../doors.go", "../outgoing.go", "../alarms.go"}
 
 func TestReferenceIsNotStale(t *testing.T) {
 	want, err := reference(sources...)

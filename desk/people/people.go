@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"sekretariat"
+	secret "sekretariat/configs/password"
 	"sekretariat/storage"
 )
 
@@ -115,7 +116,7 @@ func (b *Book) Create(ctx context.Context, p Person, password string) (Person, e
 	rand.Read(id[:])
 	now := b.clock()
 	p.ID, p.Created, p.Changed = "person:"+hex.EncodeToString(id[:]), now, now
-	p.Password = hash(password)
+	p.Password = secret.Hash(password)
 	return p, b.put(ctx, p)
 }
 
@@ -129,8 +130,8 @@ func check(p Person, password string) error {
 		return fmt.Errorf("%w: at least one role out of %v", ErrInvalid, Roles)
 	case (p.Has(Department) || p.Has(Supervisor)) && len(p.Departments) == 0:
 		return fmt.Errorf("%w: this role needs a department", ErrInvalid)
-	case utf8.RuneCountInString(password) < minPassword || len(password) > maxPassword:
-		return fmt.Errorf("%w: a password has at least %d characters", ErrInvalid, minPassword)
+	case utf8.RuneCountInString(password) < secret.Min || len(password) > secret.Max:
+		return fmt.Errorf("%w: a password has at least %d characters", ErrInvalid, secret.Min)
 	}
 	return nil
 }
@@ -141,7 +142,7 @@ func (b *Book) SetPassword(ctx context.Context, login, password string) error {
 		if err := check(*p, password); err != nil {
 			return err
 		}
-		p.Password = hash(password)
+		p.Password = secret.Hash(password)
 		return nil
 	})
 }

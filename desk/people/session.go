@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sekretariat"
+	secret "sekretariat/configs/password"
 	"sekretariat/storage"
 )
 
@@ -54,9 +55,9 @@ func (b *Book) SignIn(ctx context.Context, login, password, from string) (string
 	}
 	phc := p.Password
 	if err != nil {
-		phc = nobody()
+		phc = secret.Nobody()
 	}
-	if !matches(phc, password) || err != nil || p.Disabled {
+	if !secret.Matches(phc, password) || err != nil || p.Disabled {
 		b.guard.failed(login, from)
 		return "", Person{}, ErrRefused
 	}

@@ -11,6 +11,7 @@ import (
 // Keys of Delivery.Source that a box fills.
 const (
 	SourceName    = "name"    // the original file name, which may name people
+	SourceDevice  = "device"  // the device that signed in
 	SourceFinding = "finding" // "incomplete", "still-open": taken in although the file looked unfinished
 )
 

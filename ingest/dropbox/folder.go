@@ -38,6 +38,7 @@ type Options struct {
 	Centre   sekretariat.CentreID
 	Box      configs.Box // ID, Folder and the times; zero times mean the defaults
 	Receiver ingest.Receiver
+	Emptied  Emptied           // nil: the day of the scan is the day of receipt
 	Clock    sekretariat.Clock // nil = SystemClock
 	Logger   zerolog.Logger
 	// Patience is how long a file may look unfinished, without changing,

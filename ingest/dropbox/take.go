@@ -122,6 +122,7 @@ func (f *Folder) takeIn(ctx context.Context, root *os.Root, s sighting, file *os
 	if finding != "" {
 		d.Source[SourceFinding] = finding
 	}
+	f.o.Emptied.assign(ctx, &d, d.Arrived.At)
 	body := &steady{file: file, want: info}
 	ticket, err := f.o.Receiver.Take(ctx, d, body)
 	switch {

@@ -38,6 +38,7 @@ type Authorizer interface {
 // UploadOptions wire the upload door.
 type UploadOptions struct {
 	Receiver ingest.Receiver
+	Emptied  Emptied // nil: the day of the scan is the day of receipt
 	// Store keeps the idempotency marks; give the staged store, so that a mark
 	// is durable before the delivery is.
 	Store      storage.Store
@@ -274,6 +275,7 @@ func (u *upload) take(w http.ResponseWriter, r *http.Request, centre sekretariat
 	}}
 	now := u.o.Clock()
 	d := delivery(centre, box, sekretariat.DoorHTTP, name, sekretariat.Arrival{At: now, Basis: sekretariat.BasisScanned})
+	u.o.Emptied.assign(ctx, &d, now)
 	ticket, err := u.o.Receiver.Take(ctx, d, checked)
 	switch {
 	case err == nil:
