@@ -59,13 +59,22 @@ func (r *Router) look(f Facts, c content) *found {
 	l := &found{facts: f, content: c, institution: institution(f.Reading.Sender), words: wordsOf(c)}
 	l.reasons = r.reasons(f, r.find(c))
 	if r.model != nil {
-		p := r.model.Predict(r.input(f, c, l.reasons))
-		l.guess, l.kind = &p, p.Kinds[0].Name
+		l.guess = r.held(f, c, l.reasons)
+		l.kind = l.guess.Kinds[0].Name
 	}
 	if f.Reading.Auto != "" {
 		l.kind = "inne"
 	}
 	return l
+}
+
+// held is what the model says, or what another one that lacked the letter said.
+func (r *Router) held(f Facts, c content, reasons []reason) *model.Prediction {
+	if f.Held != nil {
+		return f.Held
+	}
+	p := r.model.Predict(r.input(f, c, reasons))
+	return &p
 }
 
 // decide makes the whole decision of what was found.

@@ -28,9 +28,11 @@ const (
 	fieldTaught = "taught"
 	// leastChance is what a further suggestion needs.
 	leastChance = 0.02
-	// secondTopic is the chance from which another label is a second topic: a
-	// copy in wrong hands is worse than one that a clerk adds.
-	secondTopic = 0.4
+	// secondTopic is the chance from which another label is a second topic, which
+	// only a letter with the case number of another department reaches. A copy in
+	// wrong hands is worse than one that a clerk adds: from 0.4 up two of fourteen
+	// copies were right in cross-validation.
+	secondTopic = 0.9
 )
 
 // chance is a place with the chance that the letter belongs there.

@@ -26,6 +26,10 @@ type Facts struct {
 	Arrived sekretariat.ArrivedLite
 	Reading sekretariat.Reading
 	Now     time.Time // for suspensions and validity
+	// Held is said in place of the router's own model, nil = ask that one:
+	// cross-validation asks what would be decided about a letter that the model
+	// has not seen.
+	Held *model.Prediction
 }
 
 // Router decides by one version of a centre's configuration. It is safe for

@@ -132,7 +132,14 @@ func trainCommand(_ context.Context, c *cli) error {
 		return err
 	}
 	m, held := model.Train(train.Examples(r, list), model.TrainOptions{Folds: *folds, Digest: digest})
-	if err := train.Report(c.stdout, list, held, m); err != nil {
+	centre, err := rf.profile()
+	if err != nil {
+		return err
+	}
+	if r, err = router.NewWith(centre, m); err != nil {
+		return err
+	}
+	if err := train.Report(c.stdout, r, list, held, m); err != nil {
 		return err
 	}
 	if *out == "" {

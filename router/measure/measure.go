@@ -117,10 +117,7 @@ type Report struct {
 
 // Measure has the router decide every letter. now is the time of the decisions.
 func Measure(r *router.Router, list []letters.Letter, now time.Time) Report {
-	rep := Report{
-		Letters: len(list), Labels: map[string]Share{}, Confusion: map[string]map[string]int{}, Traits: map[string]Share{},
-		Channels: map[string]Share{}, Defects: map[string]Score{},
-	}
+	rep := empty(len(list))
 	start := time.Now()
 	advice := make([]sekretariat.Advice, len(list))
 	for i, l := range list {
@@ -132,6 +129,13 @@ func Measure(r *router.Router, list []letters.Letter, now time.Time) Report {
 	}
 	rep.curve()
 	return rep
+}
+
+func empty(letters int) Report {
+	return Report{
+		Letters: letters, Labels: map[string]Share{}, Confusion: map[string]map[string]int{}, Traits: map[string]Share{},
+		Channels: map[string]Share{}, Defects: map[string]Score{},
+	}
 }
 
 // answers are the labels that the router thinks likeliest.
@@ -300,25 +304,18 @@ func (r *Report) curve() {
 	}
 }
 
-// OfModel makes the report of what models alone said of letters that they had
-// not seen: labels, kind and urgency.
-func OfModel(list []letters.Letter, held []model.Held, sure float64) Report {
-	rep := Report{Letters: len(held), Model: "cross-validation", Labels: map[string]Share{}, Confusion: map[string]map[string]int{}, Channels: map[string]Share{}}
+// Held has the router decide letters by what models that had not seen them
+// said: cross-validation of the whole decision. held belongs to the letters of
+// list, in their order.
+func Held(r *router.Router, list []letters.Letter, held []model.Held, now time.Time) Report {
+	rep := empty(len(held))
 	for _, h := range held {
 		l := list[h.Example]
-		d := sekretariat.Decision{Rule: "model", Label: h.Labels[0].Name, Confidence: h.Labels[0].Chance, Kind: h.Kinds[0].Name, Urgency: sekretariat.Normal}
-		if d.Confidence < sure {
-			d.Rule = "fallback"
-		}
-		if h.Alarm {
-			d.Urgency = sekretariat.Urgent
-		}
-		for _, s := range h.Labels[:2] {
-			d.Suggestions = append(d.Suggestions, sekretariat.Suggestion{Label: s.Name, Score: s.Chance})
-		}
-		l.Phone, l.Email, l.Case, l.Defect, l.Secondary = nil, nil, nil, nil, nil
-		rep.add(l, sekretariat.Advice{Decision: d})
+		f := l.Facts(now)
+		f.Held = &h.Prediction
+		rep.add(l, r.Advise(f))
 	}
+	rep.Model = "cross-validation"
 	rep.curve()
 	return rep
 }

@@ -1,9 +1,11 @@
 package model
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"sekretariat/extract/polish"
@@ -56,27 +58,55 @@ func readConcepts(file string) (*concepts, error) {
 	return c, nil
 }
 
-// find emits the concepts of a text, and which of them come together.
-func (c *concepts) find(add sink, texts ...polish.Text) {
-	seen := make([]bool, len(c.of))
-	terms := make([]int, len(c.names))
-	for _, t := range texts {
-		c.matcher.Match(t, func(h polish.Hit) {
-			if !seen[h.Phrase] {
-				seen[h.Phrase] = true
-				terms[c.of[h.Phrase]]++
-			}
-		})
-	}
-	for i, n := range terms {
-		if n == 0 {
+// running finds concepts word by word: what is found in a beginning of a letter
+// never depends on what follows.
+type running struct {
+	*concepts
+	seen  []bool       // by phrase
+	terms []int        // phrases seen, by concept
+	hits  []polish.Hit // of the text that is read, by their ends
+}
+
+func (c *concepts) running() running {
+	return running{concepts: c, seen: make([]bool, len(c.of)), terms: make([]int, len(c.names))}
+}
+
+// begin goes on with another text.
+func (r *running) begin(t polish.Text) {
+	r.hits = r.hits[:0]
+	r.matcher.Match(t, func(h polish.Hit) {
+		if !r.seen[h.Phrase] {
+			r.hits = append(r.hits, h)
+		}
+	})
+	slices.SortStableFunc(r.hits, func(a, b polish.Hit) int { return cmp.Compare(a.End, b.End) })
+}
+
+// word emits the concepts whose words end with the one at i, and which concepts
+// they join.
+func (r *running) word(i int, add sink) {
+	for len(r.hits) > 0 && r.hits[0].End <= i+1 {
+		h := r.hits[0]
+		r.hits = r.hits[1:]
+		if r.seen[h.Phrase] {
 			continue
 		}
-		add(famConcept, hash('n', c.names[i]), float32(1+math.Log(float64(n))))
-		for j := range i {
-			if terms[j] > 0 {
-				add(famConcepts, hash('N', c.names[j], c.names[i]), 1)
-			}
+		r.seen[h.Phrase] = true
+		r.found(r.of[h.Phrase], add)
+	}
+}
+
+func (r *running) found(concept int, add sink) {
+	r.terms[concept]++
+	n := r.terms[concept]
+	if n > 1 {
+		add(famConcept, hash('n', r.names[concept]), float32(math.Log(float64(n)/float64(n-1))))
+		return
+	}
+	add(famConcept, hash('n', r.names[concept]), 1)
+	for other := range r.terms {
+		if other != concept && r.terms[other] > 0 {
+			add(famConcepts, hash('N', r.names[min(concept, other)], r.names[max(concept, other)]), 1)
 		}
 	}
 }

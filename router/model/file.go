@@ -21,7 +21,7 @@ var ErrFormat = errors.New("not a model file of this version")
 
 // magic begins a model file; the digit counts its formats. It also changes when
 // the meaning of a feature changes.
-const magic = "sekretariat-model-1\n"
+const magic = "sekretariat-model-2\n"
 
 // Bounds of a model file.
 const (

@@ -49,10 +49,10 @@ const (
 	famSkip
 	famChar
 	famSubject
-	textFamilies // the families up to here come from running text, word by word
-	famStart     = iota - 1
 	famConcept
 	famConcepts
+	textFamilies // the families up to here come from running text, word by word
+	famStart     = iota - 1
 	famMark
 	families
 )
@@ -192,6 +192,26 @@ func (t tokens) word(i int, subject bool, add sink) {
 	characters(w, add)
 }
 
+// reader emits the features of running text: of the subject, then of the body.
+type reader struct {
+	add      sink
+	text     tokens
+	subject  bool
+	concepts running
+}
+
+func newReader(add sink) *reader { return &reader{add: add, concepts: conceptFinder.running()} }
+
+func (r *reader) begin(t tokens, subject bool) {
+	r.text, r.subject = t, subject
+	r.concepts.begin(t.text)
+}
+
+func (r *reader) word(i int) {
+	r.text.word(i, r.subject, r.add)
+	r.concepts.word(i, r.add)
+}
+
 // characters adds the groups of three to five characters of a word, its ends
 // marked.
 func characters(w string, add sink) {
@@ -208,7 +228,6 @@ func (in Input) whole(subject, body tokens, add sink) {
 	for _, s := range body.stems[:min(len(body.stems), startTokens)] {
 		add(famStart, hash('a', s), 1)
 	}
-	conceptFinder.find(add, subject.text, body.text)
 	add(famMark, hash('m', "channel", in.Channel), 1)
 	if in.Institution {
 		add(famMark, hash('m', "institution"), 1)
@@ -243,11 +262,14 @@ func (in Input) each(add sink) {
 	if in.words > 0 {
 		body = body.first(in.words)
 	}
+	r := newReader(add)
+	r.begin(subject, true)
 	for i := range subject.words {
-		subject.word(i, true, add)
+		r.word(i)
 	}
+	r.begin(body, false)
 	for i := range body.words {
-		body.word(i, false, add)
+		r.word(i)
 	}
 	in.whole(subject, body, add)
 }

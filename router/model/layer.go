@@ -32,11 +32,14 @@ func (m *Model) Sketch(in Input) Sketch {
 		}
 	}
 	subject, body := withoutPlaces(maskWords(in.Subject)), withoutPlaces(maskWords(in.Text))
+	r := newReader(add)
+	r.begin(subject, true)
 	for i := range subject.words {
-		subject.word(i, true, add)
+		r.word(i)
 	}
+	r.begin(body, false)
 	for i := range body.words {
-		body.word(i, false, add)
+		r.word(i)
 	}
 	in.whole(subject, body, add)
 	var square [families]float32

@@ -106,12 +106,15 @@ func (m *Model) pass() *pass {
 // beginning that ends with a sentence, and how many words of the body it has;
 // the subject alone is the first.
 func (m *Model) beginnings(p *pass, subject, body tokens) (most float32, words int) {
+	r := newReader(p.add)
+	r.begin(subject, true)
 	for i := range subject.words {
-		subject.word(i, true, p.add)
+		r.word(i)
 	}
 	most = m.urgency(p, len(subject.words))
+	r.begin(body, false)
 	for i := range body.words {
-		body.word(i, false, p.add)
+		r.word(i)
 		if body.ends[i] {
 			if u := m.urgency(p, len(subject.words)+i+1); u > most {
 				most, words = u, i+1

@@ -32,7 +32,7 @@ type Card struct {
 type TrainOptions struct {
 	Folds  int     // of the cross-validation, default 5
 	Seeds  int     // fits that are averaged in the end, default 2
-	Recall float64 // share of urgent letters that the threshold must find, default 0.92
+	Recall float64 // share of urgent letters that the threshold must find, default 0.95
 	Digest string  // of the letters, for the card
 }
 
@@ -44,7 +44,7 @@ func (o TrainOptions) withDefaults() TrainOptions {
 		o.Seeds = 2
 	}
 	if o.Recall == 0 {
-		o.Recall = 0.92
+		o.Recall = 0.95
 	}
 	return o
 }

@@ -3,15 +3,18 @@ package train
 import (
 	"fmt"
 	"io"
+	"time"
 
+	"sekretariat/router"
 	"sekretariat/router/letters"
 	"sekretariat/router/measure"
 	"sekretariat/router/model"
 )
 
-// Report prints how well models did on letters that they had not seen. held
-// belongs to the labelled letters of list, in their order.
-func Report(w io.Writer, list []letters.Letter, held []model.Held, m *model.Model) error {
+// Report prints how well a router decides letters that its model had not seen:
+// r has the model m, and decides each letter by what a model that lacked it
+// said. held belongs to the labelled letters of list, in their order.
+func Report(w io.Writer, r *router.Router, list []letters.Letter, held []model.Held, m *model.Model) error {
 	var labelled []letters.Letter
 	for _, l := range list {
 		if l.Label != "" {
@@ -19,5 +22,5 @@ func Report(w io.Writer, list []letters.Letter, held []model.Held, m *model.Mode
 		}
 	}
 	fmt.Fprintf(w, "cross-validation in %d parts; sure from %.3f\n", m.Card.Folds, m.SureAt())
-	return measure.OfModel(labelled, held, m.SureAt()).Print(w)
+	return measure.Held(r, labelled, held, time.Now()).Print(w)
 }
