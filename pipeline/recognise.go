@@ -29,7 +29,6 @@ const (
 	recognising   = 64 // letters in hand
 	recognisers   = 2  // of them being worked on
 	attempts      = 3  // for a part that kills its process
-	toolAsk       = time.Minute
 	poorBelow     = 60 // mean confidence under which a person must look
 	progressPause = 3 * time.Second
 	leastPicture  = 500 // pixels of the shorter side: smaller ones are logos

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -38,13 +39,15 @@ type job struct {
 // run first looks at all pages, which is quick: their number, previews, what is
 // wrong with them. Then it reads them.
 func (j *job) run() error {
-	if err := j.look(); err != nil {
-		return err
-	}
-	if err := j.tell(sekretariat.RecognisedData{State: sekretariat.RecognitionRunning}); err != nil {
+	if had := j.letter.Recognition; had != nil && had.Pages > 0 {
+		j.count, j.blank = had.Pages, had.Blank // they were looked at before
+	} else if err := j.look(); err != nil {
 		return err
 	}
 	if err := j.tool(); err != nil {
+		return err
+	}
+	if err := j.tell(sekretariat.RecognisedData{State: sekretariat.RecognitionRunning}); err != nil {
 		return err
 	}
 	j.result = sekretariat.Recognition{Engine: recognise.Engine}
@@ -57,23 +60,19 @@ func (j *job) run() error {
 	return j.finish()
 }
 
-// tool waits for Tesseract: until it is there the letter is marked so ("OCR czeka").
+// errNoTool brings the event again: others must have their previews meanwhile.
+var errNoTool = errors.New("text recognition waits for Tesseract")
+
+// tool asks for Tesseract: until it is there the letter is marked so ("OCR czeka").
 func (j *job) tool() error {
-	marked := false
-	for ocr.Available() != nil {
-		if !marked {
-			if err := j.tell(sekretariat.RecognisedData{State: sekretariat.RecognitionWaiting, Code: CodeNoTool}); err != nil {
-				return err
-			}
-			marked = true
-		}
-		select {
-		case <-j.ctx.Done():
-			return j.ctx.Err()
-		case <-time.After(toolAsk):
-		}
+	missing := ocr.Available()
+	if missing == nil {
+		return nil
 	}
-	return nil
+	if err := j.tell(sekretariat.RecognisedData{State: sekretariat.RecognitionWaiting, Code: CodeNoTool}); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNoTool, missing)
 }
 
 // ask is what is asked of a child about a part.
