@@ -13,6 +13,9 @@ type Principal struct {
 	// Register is the right to see the whole register and every open letter of
 	// the centre: the sekretariat.
 	Register bool
+	// Looks takes the commands out of Register: an auditor sees and changes
+	// nothing.
+	Looks bool
 	// Closed is the right to see closed letters (wrażliwe, "do rąk własnych")
 	// outside the departments above. Nobody has it by default.
 	Closed bool
@@ -23,6 +26,10 @@ type Principal struct {
 	// (rule P5).
 	Admin bool
 }
+
+// Decides tells whether the principal does the sekretariat's work: decides,
+// registers, splits, corrects.
+func (p Principal) Decides() bool { return p.Register && !p.Looks }
 
 // View is how much of a letter a principal may see.
 type View int

@@ -94,7 +94,7 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 	}
 	data := letterData{
 		Letter: l, Where: departmentName(v.c.Config, l.Department), Content: "/api/v1/letters/" + string(l.ID),
-		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Judge: v.who.Quarantine, Twin: l.Of, Parent: l.Parent, Parked: parkedOf(v.c.Config, l),
+		Mine: slices.Contains(v.who.Departments, l.Department), Held: d.held.has(l.ID), Judge: v.who.Quarantine, Twin: l.Of, Parent: l.Parent, Parked: parkedOf(v, l),
 	}
 	data.Effects = v.c.Config.LegalEffects(l.Arrived.Kind, l.Arrived.Arrived.At)
 	if l.Hint != "" {
@@ -107,8 +107,8 @@ func (d *Desk) letter(ctx context.Context, v visit) error {
 		data.Why = v.c.Explain(l.Decision)
 		data.Waits = waits(d.o.Clock().Sub(l.Routed))
 	}
-	data.MayTakeAlarm = v.who.Register || data.Mine
-	if v.who.Register || data.Mine {
+	data.MayTakeAlarm = v.who.Decides() || data.Mine
+	if v.who.Decides() || data.Mine {
 		data.Keys = d.keys(v.c.Config, l)
 	}
 	if err := d.addAdvice(ctx, v, l, &data); err != nil {
@@ -325,7 +325,7 @@ func (d *Desk) reroute(ctx context.Context, v visit) error {
 	if _, ok := v.c.Config.DepartmentByID(to); !ok {
 		return fmt.Errorf("%w: no such department", pipeline.ErrInvalid)
 	}
-	if !v.who.Register {
+	if !v.who.Decides() {
 		return pipeline.ErrForbidden // a department hands back
 	}
 	if revision != l.Revision {

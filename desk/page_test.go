@@ -70,7 +70,7 @@ func TestParkedOnThePages(t *testing.T) {
 	}
 	c := &configs.Centre{Departments: []configs.Department{{ID: sekretariat.Sekretariat}, {ID: "przemoc", Name: "Zespół"}}}
 	l := &sekretariat.Letter{ID: id, Status: sekretariat.StatusParked, Reason: sekretariat.ParkWorking, Department: "przemoc", Revision: 1}
-	html := rendered(t, "pismo", letterData{Letter: l, Parked: parkedOf(c, l)})
+	html := rendered(t, "pismo", letterData{Letter: l, Parked: parkedOf(visit{c: &Centre{Config: c}, who: sekretariat.Principal{Register: true}}, l)})
 	if !strings.Contains(html, `<option value="przemoc" selected>Zespół</option>`) || strings.Contains(html, "/przekaz") {
 		t.Error("the page does not say which department has it without a number, or offers to re-route it")
 	}

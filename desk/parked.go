@@ -33,8 +33,9 @@ func releasable(r sekretariat.ParkReason) bool {
 	return true
 }
 
-func parkedOf(c *configs.Centre, l *sekretariat.Letter) *parkedView {
-	if l.Status != sekretariat.StatusParked || l.Reason == sekretariat.ParkDuplicate {
+func parkedOf(v visit, l *sekretariat.Letter) *parkedView {
+	c := v.c.Config
+	if !v.who.Decides() || l.Status != sekretariat.StatusParked || l.Reason == sekretariat.ParkDuplicate {
 		return nil
 	}
 	return &parkedView{

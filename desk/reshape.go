@@ -26,7 +26,7 @@ type reshapeView struct {
 
 // reshapeOf is nil where the person may do none of it.
 func (d *Desk) reshapeOf(v visit, l *sekretariat.Letter, parts []api.Part) *reshapeView {
-	if !v.who.Register || !l.Decided() || l.Cancelled {
+	if !v.who.Decides() || !l.Decided() || l.Cancelled {
 		return nil
 	}
 	r := &reshapeView{Day: sekretariat.Day(l.Arrived.Arrived.At), Today: sekretariat.Day(d.o.Clock()), Redated: l.Redated}

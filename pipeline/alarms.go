@@ -19,7 +19,7 @@ func (p *Pipeline) TakeAlarm(ctx context.Context, who sekretariat.Principal, id 
 			return err
 		}
 		switch {
-		case !who.Register && !slices.Contains(who.Departments, l.Department):
+		case !who.Decides() && !slices.Contains(who.Departments, l.Department):
 			return ErrForbidden // a copy is for information
 		case l.Alarm == nil:
 			return ErrChanged

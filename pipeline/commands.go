@@ -104,7 +104,7 @@ func (p *Pipeline) Reroute(ctx context.Context, who sekretariat.Principal, id se
 	}
 	return p.command(ctx, who, id, revision, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
 		owner := slices.Contains(who.Departments, l.Department)
-		if !who.Register && !(owner && to == sekretariat.Sekretariat) {
+		if !who.Decides() && !(owner && to == sekretariat.Sekretariat) {
 			return nil, ErrForbidden // a department hands back; only the sekretariat sends on
 		}
 		if to == l.Department {

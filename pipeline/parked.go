@@ -18,7 +18,7 @@ const releasedByHold = "hold"
 // that was registered meanwhile becomes its twin instead, and the error says
 // so; a letter that was released before is none.
 func (p *Pipeline) Release(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) error {
-	if !who.Register {
+	if !who.Decides() {
 		return p.forbidden(ctx, who, id)
 	}
 	return p.release(ctx, who.ID, id, func(ctx context.Context) (*sekretariat.Letter, uint64, error) { return p.letter(ctx, who, id) })
@@ -143,7 +143,7 @@ func (p *Pipeline) ConfirmJunk(ctx context.Context, who sekretariat.Principal, i
 // is nothing to do.
 func (p *Pipeline) aside(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID,
 	make func(*sekretariat.Letter) (sekretariat.EventType, any, error)) error {
-	if !who.Register {
+	if !who.Decides() {
 		return p.forbidden(ctx, who, id)
 	}
 	for {

@@ -168,7 +168,7 @@ func (p *Pipeline) Recognise(ctx context.Context, who sekretariat.Principal, id 
 	if err != nil {
 		return err
 	}
-	if !who.Register && !slices.Contains(who.Departments, l.Department) {
+	if !who.Decides() && !slices.Contains(who.Departments, l.Department) {
 		return ErrForbidden
 	}
 	return p.amend(ctx, id, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {

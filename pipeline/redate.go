@@ -22,7 +22,7 @@ func (p *Pipeline) Redate(ctx context.Context, who sekretariat.Principal, id sek
 	if err != nil {
 		return err
 	}
-	if !who.Register {
+	if !who.Decides() {
 		return ErrForbidden
 	}
 	now := p.o.Clock()

@@ -66,7 +66,7 @@ func (p *Pipeline) inHand(ctx context.Context, who sekretariat.Principal, id sek
 	}
 	l := state.Letters[id.Part()]
 	switch {
-	case !who.Register:
+	case !who.Decides():
 		return nil, state, 0, ErrForbidden
 	case !l.Decided() || l.Revision != revision || l.Cancelled:
 		return nil, state, 0, ErrChanged

@@ -179,6 +179,30 @@ func TestSplitRefusals(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
+	// An auditor sees the letter and changes nothing.
+	auditor := o.clerk()
+	auditor.Looks = true
+	if _, err := o.pipe.Letter(t.Context(), auditor, l.ID); err != nil {
+		t.Errorf("the auditor does not see it: %v", err)
+	}
+	auditor.Departments = nil
+	for name, do := range map[string]func() error{
+		"split": func() error {
+			_, err := o.pipe.Split(t.Context(), auditor, l.ID, l.Revision, one, "r")
+			return err
+		},
+		"reroute": func() error {
+			return o.pipe.Reroute(t.Context(), auditor, l.ID, l.Revision, "bezdomnosc", "r")
+		},
+		"redate": func() error {
+			return o.pipe.Redate(t.Context(), auditor, l.ID, 0, sekretariat.Day(time.Now().AddDate(0, 0, -1)), "r")
+		},
+		"release": func() error { return o.pipe.Release(t.Context(), auditor, l.ID) },
+	} {
+		if err := do(); !errors.Is(err, pipeline.ErrForbidden) {
+			t.Errorf("the auditor may %s: %v", name, err)
+		}
+	}
 	o.verified()
 }
 

@@ -20,7 +20,7 @@ func (p *Pipeline) StopDeadline(ctx context.Context, who sekretariat.Principal, 
 		if err != nil {
 			return err
 		}
-		if !who.Register && !slices.Contains(who.Departments, l.Department) {
+		if !who.Decides() && !slices.Contains(who.Departments, l.Department) {
 			return ErrForbidden
 		}
 		clocks := l.Clocks()

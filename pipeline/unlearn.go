@@ -11,7 +11,7 @@ import (
 // Unlearn takes a letter out of what the router learns from, for good. What was
 // learned from it is forgotten at once.
 func (p *Pipeline) Unlearn(ctx context.Context, who sekretariat.Principal, id sekretariat.LetterID) error {
-	if !who.Register {
+	if !who.Decides() {
 		return ErrForbidden
 	}
 	for {

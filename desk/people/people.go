@@ -61,7 +61,7 @@ func (p Person) Has(r Role) bool { return slices.Contains(p.Roles, r) }
 
 // Principal is what the person may see in a centre.
 func (p Person) Principal(c sekretariat.CentreID) sekretariat.Principal {
-	who := sekretariat.Principal{ID: p.ID, Centre: c, Admin: p.Has(Admin), Register: p.Has(Clerk) || p.Has(Auditor),
+	who := sekretariat.Principal{ID: p.ID, Centre: c, Admin: p.Has(Admin), Register: p.Has(Clerk) || p.Has(Auditor), Looks: !p.Has(Clerk),
 		Quarantine: p.Has(Clerk) || p.Has(Supervisor)}
 	if p.Has(Department) || p.Has(Supervisor) {
 		who.Departments = slices.Clone(p.Departments)
