@@ -31,6 +31,7 @@ func TestDemoAndWhatComesAfter(t *testing.T) {
 			t.Errorf("a reason is cut: %s", line)
 		}
 	}
+	t.Run("private", func(t *testing.T) { privateDemo(t, data) })
 	good := func(args ...string) string {
 		t.Helper()
 		out, errs, code := call(t, append(args, "--data", data)...)
