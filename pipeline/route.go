@@ -47,6 +47,9 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 	if err := p.proofOf(ctx, d.Arrived, reading, &advice); err != nil {
 		return err
 	}
+	if err := p.shareDuty(ctx, d, &advice); err != nil {
+		return err
+	}
 	ref, err := p.keepAdvice(ctx, d.Letter, advice)
 	if err != nil {
 		return err
