@@ -67,6 +67,7 @@ type Delivery struct {
 	Unit       string       // organisational unit of the account, "" if none
 	Department DepartmentID // default department of the account, "" if none
 	Series     SeriesID     // series that the account feeds, "" for the centre's main one
+	Sheet      DepartmentID // department that a separator sheet before the pages names, "" if none did
 
 	// Identity returns the channel's identity fields. It is called once, after
 	// the body was read to its end, because most identities contain a digest
@@ -128,6 +129,7 @@ type Manifest struct {
 	Unit       string       `json:"unit,omitempty"`
 	Department DepartmentID `json:"department,omitempty"`
 	Series     SeriesID     `json:"series,omitempty"`
+	Sheet      DepartmentID `json:"sheet,omitempty"` // see Delivery.Sheet
 
 	Original ObjectRef `json:"original"`
 	Content  Digest    `json:"content,omitempty"` // see Delivery.Content
@@ -149,7 +151,7 @@ type Manifest struct {
 func (m Manifest) Arrival(key string, digest Digest) ArrivedData {
 	return ArrivedData{
 		Submission: m.Submission, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit, Department: m.Department,
-		Series: m.Series, Size: m.Original.Size, ManifestKey: key, Manifest: digest, Content: m.Content,
+		Series: m.Series, Sheet: m.Sheet, Size: m.Original.Size, ManifestKey: key, Manifest: digest, Content: m.Content,
 		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Proof: m.Proof, Park: m.Park, Emptying: m.Emptying,
 	}
 }

@@ -90,6 +90,7 @@ type ArrivedData struct {
 	Unit        string       `json:"unit,omitempty"`
 	Department  DepartmentID `json:"department,omitempty"`
 	Series      SeriesID     `json:"series"`
+	Sheet       DepartmentID `json:"sheet,omitempty"` // see Delivery.Sheet
 	Size        int64        `json:"size"`
 	ManifestKey string       `json:"manifestKey"`
 	Manifest    Digest       `json:"manifest"`
@@ -122,6 +123,7 @@ const (
 	ParkOversize  ParkReason = "oversize"  // over the hard limit; the original waits at its source
 	ParkRefused   ParkReason = "refused"   // the source holds something that cannot be taken in
 	ParkPackage   ParkReason = "package"   // held letters of a channel, each of which was taken in by itself
+	ParkBatch     ParkReason = "batch"     // held several letters between separator sheets, each of which was taken in by itself
 	ParkProof     ParkReason = "proof"     // proof of what became of a letter that was sent, where the centre does not number those
 )
 
@@ -242,6 +244,7 @@ type ArrivedLite struct {
 	Box        string       `json:"box,omitempty"`
 	Unit       string       `json:"unit,omitempty"`
 	Department DepartmentID `json:"department,omitempty"`
+	Sheet      DepartmentID `json:"sheet,omitempty"` // see Delivery.Sheet
 	At         time.Time    `json:"at"`
 	Received   time.Time    `json:"received"`
 }

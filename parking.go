@@ -46,6 +46,7 @@ var parkReasons = map[ParkReason]string{
 	ParkOversize:      "Przesyłka jest za duża; oryginał czeka w miejscu, z którego miała być pobrana.",
 	ParkRefused:       "Przesyłki nie udało się pobrać; oryginał czeka w miejscu, z którego miała być pobrana.",
 	ParkPackage:       "Paczka z pismami; każde z nich przyjęto osobno.",
+	ParkBatch:         "Skan wielu pism rozdzielonych kartami; każde z nich przyjęto osobno.",
 	ParkProof:         "Dowód doręczenia lub zwrot; ośrodek takich nie numeruje.",
 	ParkAutoReply:     "Odpowiedź automatyczna (na przykład o nieobecności).",
 	ParkBounce:        "Zawiadomienie, że nasza wiadomość nie została dostarczona.",

@@ -20,8 +20,9 @@ type Parts struct {
 	Reading  sekretariat.Reading `json:"reading"`            // as it was read; texts are not needed
 	Want     []string            `json:"want"`               // paths; "" is the original itself
 	Password string              `json:"password,omitempty"` // for those that need one; never stored
-	As       string              `json:"as,omitempty"`       // AsIs, AsPreview or AsOpened
-	Page     int                 `json:"page,omitempty"`     // of a picture's preview, from 1
+	As       string              `json:"as,omitempty"`       // AsIs, AsPreview, AsOpened or AsPages
+	Page     int                 `json:"page,omitempty"`     // of a picture's preview, from 1; the first with AsPages
+	To       int                 `json:"to,omitempty"`       // with AsPages: the last page
 }
 
 // Stream tells whether the content of a part is a stretch of the original, or

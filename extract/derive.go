@@ -22,6 +22,7 @@ const (
 	AsIs      = ""
 	AsPreview = "preview" // a PDF, or a JPEG of one page of a picture: see Preview
 	AsOpened  = "opened"  // a document without its password
+	AsPages   = "pages"   // a PDF of the pages Page to To
 )
 
 // PreviewName is the reader's name and version of previews, part of their
@@ -64,6 +65,9 @@ func (d Direct) derive(ctx context.Context, ask Parts, p sekretariat.Part, conte
 			_, err := io.Copy(w, io.NewSectionReader(body, 0, body.size))
 			return err
 		}, p.Type)
+	}
+	if ask.As == AsPages {
+		return d.pages(ctx, body, ask.Page, ask.To)
 	}
 	return d.preview(ctx, p.Type, body, ask.Page)
 }
@@ -147,6 +151,15 @@ const (
 	exitError   = 2
 	exitWarning = 3
 )
+
+// warned forgives qpdf its warnings: the file is written then.
+func warned(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == exitWarning {
+		return nil
+	}
+	return err
+}
 
 // decrypt opens a document with a password. It returns nil for what is not
 // under a password of its own: an archive asks for its members' password later.

@@ -214,13 +214,15 @@ type request struct {
 
 // What a child may be asked for beside a reading.
 const (
-	opParts = "parts" // the content of parts
-	opLook  = "look"  // one part, read anew with a password
+	opParts  = "parts"  // the content of parts
+	opLook   = "look"   // one part, read anew with a password
+	opSheets = "sheets" // what can be seen on each page
 )
 
 // answer is what it sends back.
 type answer struct {
 	Reading sekretariat.Reading `json:"reading"`
+	Sheets  []Sheet             `json:"sheets,omitempty"`
 	Error   string              `json:"error,omitempty"` // reading could not be done; try again later
 	Code    string              `json:"code,omitempty"`  // of an error that callers distinguish
 }

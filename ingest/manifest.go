@@ -66,7 +66,7 @@ func (r *Intake) describe(d sekretariat.Delivery, park sekretariat.ParkReason, f
 	id := sekretariat.NewSubmissionID(d.Centre, d.Kind, d.Account, identity...)
 	m := sekretariat.Manifest{
 		Version: sekretariat.ManifestVersion, Submission: id, Centre: d.Centre, Kind: d.Kind, Door: d.Door,
-		Account: d.Account, Box: d.Box, Unit: d.Unit, Department: d.Department, Series: d.Series,
+		Account: d.Account, Box: d.Box, Unit: d.Unit, Department: d.Department, Series: d.Series, Sheet: d.Sheet,
 		Original: sekretariat.ObjectRef{
 			Key: storage.OriginalKey(d.Centre, id, f.SHA256), SHA256: f.SHA256, Size: f.Size, MediaType: d.MediaType,
 		},

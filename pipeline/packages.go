@@ -23,7 +23,11 @@ type Packages interface {
 	// names) are letters, and as what they are to be taken in. box is the
 	// account that the file came through. An error means: no such package.
 	Letters(box configs.Account, list []byte, names []string) ([]Packaged, error)
-	// Take makes one letter durable, as if its channel had brought it.
+	Taker
+}
+
+// Taker makes one letter durable, as if its channel had brought it.
+type Taker interface {
 	Take(ctx context.Context, d sekretariat.Delivery, body io.Reader) error
 }
 

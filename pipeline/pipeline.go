@@ -52,6 +52,11 @@ type Options struct {
 	// Packages opens files of a box that hold letters of a channel, nil: they
 	// are files.
 	Packages Packages
+	// Sheets sees the separator sheets in scanned piles, Batches takes the
+	// letters between them; nil: every file of a box is one letter.
+	Sheets  Sheets
+	Batches Taker
+	Temp    string // folder for anonymous files, "" = the system's
 	// Remote fetches attachments that lie at the platform, nil: they stay there.
 	Remote Remote
 	// Recogniser goes through the pages of scans, nil: this process recognises

@@ -71,7 +71,7 @@ func (p *Pipeline) thread(a sekretariat.ArrivedData, r *sekretariat.Reading) *se
 
 func lite(a sekretariat.ArrivedData) sekretariat.ArrivedLite {
 	return sekretariat.ArrivedLite{
-		Kind: a.Kind, Door: a.Door, Account: a.Account, Box: a.Box, Unit: a.Unit, Department: a.Department,
+		Kind: a.Kind, Door: a.Door, Account: a.Account, Box: a.Box, Unit: a.Unit, Department: a.Department, Sheet: a.Sheet,
 		At: a.Arrived.At, Received: a.Received,
 	}
 }

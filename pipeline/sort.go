@@ -63,6 +63,13 @@ func (p *Pipeline) judge(ctx context.Context, a sekretariat.ArrivedData) (sekret
 	if opened {
 		return parked(l, sekretariat.ParkPackage, ""), nil
 	}
+	apart, err := p.partBatch(ctx, a)
+	if err != nil {
+		return l, err
+	}
+	if apart {
+		return parked(l, sekretariat.ParkBatch, ""), nil
+	}
 	if a.Kind == sekretariat.KindMail {
 		v, err := p.look(ctx, a)
 		if err != nil {

@@ -92,6 +92,7 @@ func (r *Router) decide(l *found) sekretariat.Decision {
 		d.Model = r.model.Version
 		r.byModel(&d, l)
 	}
+	r.bySheet(&d, l)
 	if r.closedMail(l) {
 		r.close(&d)
 	}

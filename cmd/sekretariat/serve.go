@@ -79,6 +79,7 @@ func (s *service) close() error {
 	err := s.receiver.Close(ctx)
 	s.pool.Close()
 	s.parts.Close()
+	s.sheets.Close()
 	s.glance.Close()
 	s.scans.Close()
 	return errors.Join(err, s.house.close())
@@ -92,6 +93,7 @@ type service struct {
 	pool      *extract.Pool // reads letters
 	parts     *extract.Pool // delivers parts to scanner and API, which may take their time
 	scans     *extract.Pool // for pages of scans, which must hold up nobody
+	sheets    *extract.Pool // looks for separator sheets in piles of scans: minutes for a large one
 	glance    *extract.Pool // for sorting, which must not wait behind long readings
 	tokens    *api.Tokens
 	pipelines map[sekretariat.CentreID]*pipeline.Pipeline
@@ -122,7 +124,7 @@ func newService(h *house, r roles) (*service, error) {
 		pipelines: map[sekretariat.CentreID]*pipeline.Pipeline{}, indexes: map[sekretariat.CentreID]*index.Index{}, boards: map[sekretariat.CentreID]*alarm.Board{}, teachers: map[sekretariat.CentreID]*learning.Teacher{},
 	}
 	children := extract.PoolOptions{Command: []string{exe, "read-child"}, Time: h.cfg.Limits.ReadTime, Temp: h.folder(folderTemp), Trust: trusted, Logger: h.log}
-	s.pool, s.parts = extract.NewPool(children), extract.NewPool(children)
+	s.pool, s.parts, s.sheets = extract.NewPool(children), extract.NewPool(children), extract.NewPool(children)
 	children.Time = glanceTime
 	s.glance = extract.NewPool(children)
 	s.scans = extract.NewPool(children) // pages take as long as they take; each has limits of its own
@@ -167,6 +169,7 @@ func (s *service) addCentre(c *centreHouse) error {
 		Centre: c.cfg, Log: c.log, Vault: s.vault, Claims: s.ledger, Reader: s.pool, Glance: s.glance, Router: c.router,
 		Keys: c.keys, Logger: log,
 		Recogniser: s.scans, EngineCache: s.folder(folderEngine), Scanner: scannerOf(c.cfg), Parts: s.parts, Remote: remote, Packages: packages{c.cfg, s.receiver},
+		Sheets: s.sheets, Batches: packages{c.cfg, s.receiver}, Temp: s.folder(folderTemp),
 		Watch: func(st pipeline.Step) {
 			if s.watch != nil {
 				s.watch(st)

@@ -87,18 +87,41 @@ type ready struct {
 // GetBlackMatrix implements gozxing.Binarizer.
 func (r ready) GetBlackMatrix() (*gozxing.BitMatrix, error) { return r.m, nil }
 
+// black is the grey level below which a pixel is ink whatever lies around it:
+// the squares of a large code are wider than the surroundings that are looked at.
+func (s *sheet) black() int {
+	var count [256]int
+	for _, v := range s.img.Pix {
+		count[v]++
+	}
+	share := func(percent int) int {
+		n := 0
+		for v, c := range count {
+			if n += c; n*100 > percent*len(s.img.Pix) {
+				return v
+			}
+		}
+		return 255
+	}
+	ink, paper := share(1), share(70)
+	if paper-ink < 60 {
+		return 0
+	}
+	return ink + (paper-ink)*2/5
+}
+
 // darkness marks what is darker than its surroundings of 8 mm, by percent.
 func (s *sheet) darkness(percent int) *gozxing.BitMatrix {
 	m, err := gozxing.NewBitMatrix(s.w, s.h)
 	if err != nil {
 		return nil
 	}
-	half := max(4, int(4*s.mm))
+	half, black := max(4, int(4*s.mm)), s.black()
 	row := gozxing.NewBitArray(s.w)
 	for y := range s.h {
 		row.Clear()
 		for x := range s.w {
-			if int(s.img.Pix[y*s.w+x])*100 < s.mean(x-half, y-half, x+half, y+half)*(100-percent) {
+			if v := int(s.img.Pix[y*s.w+x]); v < black || v*100 < s.mean(x-half, y-half, x+half, y+half)*(100-percent) {
 				row.Set(x)
 			}
 		}
