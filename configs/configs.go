@@ -405,6 +405,9 @@ type Box struct {
 	Devices []Device `yaml:"devices"`
 	// TwoPersons: an emptying of the box needs the names of two people.
 	TwoPersons bool `yaml:"two_persons"`
+	// Batches: a file is a pile of letters that is parted at separator sheets
+	// before its letters are registered, which takes a second for a few pages.
+	Batches bool `yaml:"batches"`
 }
 
 // To is where a label goes in this centre: a department, or another authority.

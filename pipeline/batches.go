@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/extract"
 	"sekretariat/pipeline/batch"
 )
@@ -38,7 +40,7 @@ const (
 // repetition after a crash, by whatever version of the program, finds the same
 // letters. Doubt means: one letter.
 func (p *Pipeline) partBatch(ctx context.Context, a sekretariat.ArrivedData) (bool, error) {
-	if p.o.Sheets == nil || p.o.Batches == nil || p.o.Parts == nil || a.Kind != sekretariat.KindBox || a.Sheet != "" {
+	if p.o.Sheets == nil || p.o.Batches == nil || p.o.Parts == nil || a.Kind != sekretariat.KindBox || a.Sheet != "" || !p.holdsPiles(a.Box) {
 		return false, nil
 	}
 	m, err := Manifest(ctx, p.o.Vault, p.id, a.Submission)
@@ -72,6 +74,11 @@ func (p *Pipeline) partBatch(ctx context.Context, a sekretariat.ArrivedData) (bo
 	}
 	p.o.Logger.Info().Str("submission", string(a.Submission)).Int("letters", len(plan.Letters)).Int("pages", plan.Pages).Msg("a pile of scans was parted at its separator sheets")
 	return true, nil
+}
+
+// holdsPiles tells whether the files of a box are piles of letters.
+func (p *Pipeline) holdsPiles(box string) bool {
+	return slices.ContainsFunc(p.o.Centre.Boxes, func(b configs.Box) bool { return b.ID == box && b.Batches })
 }
 
 // plan looks at the pages once and claims what it makes of them.

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sekretariat"
+	"sekretariat/configs"
 	"sekretariat/extract"
 	"sekretariat/extract/page"
 	"sekretariat/pipeline"
@@ -142,11 +143,16 @@ func (o *office) parts(t *testing.T) (*taker, *extract.Pool) {
 	return k, pool
 }
 
+// piles makes the files of the box piles of letters.
+func piles(c *configs.Centre) {
+	c.Boxes = []configs.Box{{Account: configs.Account{ID: "pojemnik"}, Batches: true}}
+}
+
 // TestBatch: a pile becomes its letters, each with its own pages and its sheet's
 // department, once, whatever fails on the way; the pile has no number and keeps
 // its octets. No page is lost, none is in two letters.
 func TestBatch(t *testing.T) {
-	o := open(t, nil)
+	o := open(t, nil, piles)
 	k, _ := o.parts(t)
 	k.fails[2] = true // the store is away after the first letter: everything is done again
 	o.run()
@@ -181,7 +187,7 @@ func TestBatch(t *testing.T) {
 
 // TestNoBatch: what no sheet parts is one letter.
 func TestNoBatch(t *testing.T) {
-	o := open(t, nil)
+	o := open(t, nil, piles)
 	k, _ := o.parts(t)
 	o.run()
 	for name, content := range map[string][]byte{
