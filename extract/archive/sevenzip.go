@@ -29,7 +29,7 @@ var bounded = sync.OnceFunc(func() {
 // archives are solid.
 func walk7z(_ context.Context, body sekretariat.Body, password string, fn Func) error {
 	bounded()
-	if err := headerFits(body); err != nil {
+	if err := header7zFits(body); err != nil {
 		return damaged(err)
 	}
 	z, err := sevenzip.NewReaderWithPassword(body, body.Size(), password)
@@ -58,19 +58,6 @@ func walk7z(_ context.Context, body sekretariat.Body, password string, fn Func) 
 		if err != nil {
 			return damaged(err)
 		}
-	}
-	return nil
-}
-
-// headerFits bounds the header at the end of a 7z file: packed, it is seldom
-// more than a few kilobytes.
-func headerFits(body sekretariat.Body) error {
-	var start [32]byte // signature, version, checksum, then offset, size and checksum of the header
-	if _, err := body.ReadAt(start[:], 0); err != nil {
-		return err
-	}
-	if binary.LittleEndian.Uint64(start[20:]) > maxDirectory {
-		return ErrLimit
 	}
 	return nil
 }
