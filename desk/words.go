@@ -124,6 +124,7 @@ func stepWord(s index.Step) string {
 
 // findingWords are the findings that a clerk should know of, in their words.
 var findingWords = map[string]string{
+	"attachment-no-content":  "Pismo zapowiada załącznik, którego w nim nie ma. Poproś o niego nadawcę.",
 	extract.FindingNoReader:  "tego rodzaju pliku nie odczytujemy; oryginał jest zachowany",
 	extract.FindingPicture:   "obraz bez tekstu, czeka na rozpoznanie",
 	extract.FindingEmpty:     "pusty plik",

@@ -179,7 +179,7 @@ var findings = map[string]string{
 	"sender-conflict": "Podpis, konto i treść pisma wskazują różnych nadawców; trzeba to wyjaśnić", "no-sender": "Nie wiadomo, kto wysłał pismo",
 	"xml-dtd": "Dokument zawiera niedozwoloną deklarację DTD i nie został odczytany", "xml-malformed": "Dokument jest uszkodzony i nie został odczytany",
 	"xml-encoding": "Dokument ma nieznane lub błędne kodowanie znaków i nie został odczytany", "xml-limit": "Dokument przekracza dopuszczalne rozmiary i nie został odczytany",
-	"attachment-link": "Załącznik jest odsyłaczem poza ePUAP; program go nie otwiera", "attachment-base64": "Załącznik jest uszkodzony", "text-cut": "Tekst jest dłuższy, niż tu pokazano",
+	"attachment-link": "Załącznik jest odsyłaczem poza ePUAP; program go nie otwiera", "attachment-base64": "Załącznik jest uszkodzony", "attachment-no-content": "Pismo zapowiada załącznik, którego w nim nie ma: poproś nadawcę", "text-cut": "Tekst jest dłuższy, niż tu pokazano",
 	"form-unknown": "Nieznany wzór dokumentu: pokazano wszystkie pola",
 }
 

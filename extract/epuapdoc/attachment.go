@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -134,6 +135,25 @@ func (d *document) attachment(a *attachment) {
 		p.Type, p.Encoding = sniff.Type(a.plain.head, name), "base64"
 	}
 	d.r.Parts = append(d.r.Parts, p)
+}
+
+// announced finds attachments of a letter that have a name and no content: a
+// clerk must ask for them.
+func (d *document) announced(n *xmlsec.Node, form string) {
+	for _, c := range n.Elements() {
+		if c.Is(xmlsec.SpaceDSig, "Signature") {
+			continue
+		}
+		if c.Name.Local != "Zalacznik" || !known(c.Name, form) {
+			d.announced(c, form)
+			continue
+		}
+		if !slices.ContainsFunc(c.Elements(), func(e *xmlsec.Node) bool { return isAttachment(e.Name, c.Name, form) }) {
+			name, _ := attr(c, "nazwaPliku")
+			d.find(FindingNoContent, "", name)
+			d.partial()
+		}
+	}
 }
 
 // remote lists an attachment that lies in the platform's file repository. The

@@ -20,7 +20,7 @@ import (
 
 // Name is what a Reading of this package says in its field Reader. It changes
 // whenever the same document would be read differently.
-const Name = "epuap-4"
+const Name = "epuap-5"
 
 // The codes of the findings of this reader.
 const (
@@ -36,8 +36,9 @@ const (
 	FindingBase64     = "attachment-base64"   // the content is not base64
 	FindingCoding     = "attachment-encoding" // an encoding other than base64 and URI; Detail: it
 	FindingNoName     = "attachment-no-name"
-	FindingPartsLimit = "parts-limit" // more attachments than are listed
-	FindingTextCut    = "text-cut"    // more text than the limit
+	FindingNoContent  = "attachment-no-content" // announced, and nothing came with it; Detail: its name
+	FindingPartsLimit = "parts-limit"           // more attachments than are listed
+	FindingTextCut    = "text-cut"              // more text than the limit
 )
 
 // Limits of one document.
@@ -181,6 +182,7 @@ func (d *document) list(l *letter) error {
 		}
 		d.attachment(a)
 	}
+	d.announced(l.root, l.space)
 	return d.signatures(l)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,6 +248,18 @@ const envelopeSpace = "http://epuap.gov.pl/fe-model-web/wzor_lokalny/EPUAP-----/
 
 func inEnvelope(name, content string) string {
 	return `<x:Dokument xmlns:x="` + envelopeSpace + `"><x:TrescDokumentu><Zalaczniki>` + attachment(name, "base64", b64(content)) + `</Zalaczniki></x:TrescDokumentu></x:Dokument>`
+}
+
+// An attachment that is announced without content is told, and its neighbours
+// are read all the same.
+func TestAnnouncedAttachment(t *testing.T) {
+	r := read(t, letter("x", `<Zalacznik nazwaPliku="umowa.pdf"><OpisZalacznika>umowa</OpisZalacznika></Zalacznik>`+attachment("a.pdf", "base64", b64("%PDF-1.4 x"))), nil)
+	if len(r.Parts) != 1 || r.Parts[0].Name != "a.pdf" || r.Outcome != sekretariat.ReadPartial ||
+		!slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool {
+			return f.Code == epuapdoc.FindingNoContent && f.Detail == "umowa.pdf"
+		}) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestEnvelope: a letter in an envelope in an envelope speaks for all.
