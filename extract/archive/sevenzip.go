@@ -29,7 +29,7 @@ var bounded = sync.OnceFunc(func() {
 // archives are solid.
 func walk7z(_ context.Context, body sekretariat.Body, password string, fn Func) error {
 	bounded()
-	if err := header7zFits(body); err != nil {
+	if err := header7zFits(body, password); err != nil {
 		return damaged(err)
 	}
 	z, err := sevenzip.NewReaderWithPassword(body, body.Size(), password)

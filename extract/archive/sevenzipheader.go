@@ -31,10 +31,13 @@ const (
 	id7zNumUnpack, id7zEncoded                     = 0x0d, 0x17
 )
 
+const aes7z = "\x06\xf1\x07\x01"
+
 var signature7z = []byte("7z\xbc\xaf\x27\x1c")
 
-// header7zFits checks the header of a 7z file. Returns ErrDamaged and ErrLimit.
-func header7zFits(body sekretariat.Body) error {
+// header7zFits checks the header of a 7z file. Returns ErrDamaged,
+// ErrLimit, ErrMethod, and ErrPassword for a header that is encrypted.
+func header7zFits(body sekretariat.Body, password string) error {
 	var start [32]byte // signature, version, checksum, then offset, size and checksum of the header
 	if _, err := body.ReadAt(start[:], 0); err != nil {
 		return err
@@ -56,25 +59,25 @@ func header7zFits(body sekretariat.Body) error {
 	if crc32.ChecksumIEEE(header) != binary.LittleEndian.Uint32(start[28:]) {
 		return ErrDamaged
 	}
-	return fits7z(body, header, max7zLevels)
+	return fits7z(body, header, password, max7zLevels)
 }
 
 // fits7z checks a header and, where it is packed, the one inside.
-func fits7z(body sekretariat.Body, header []byte, levels int) error {
+func fits7z(body sekretariat.Body, header []byte, password string, levels int) error {
 	h := &header7z{rest: header}
 	switch h.octet() {
 	case id7zHeader:
 		h.header()
 		return h.err
 	case id7zEncoded:
-		inner, err := h.unpack(body)
+		inner, err := h.unpack(body, password)
 		if err != nil || inner == nil {
 			return err
 		}
 		if levels == 0 {
 			return ErrLimit
 		}
-		return fits7z(body, inner, levels-1)
+		return fits7z(body, inner, password, levels-1)
 	}
 	return ErrDamaged
 }
@@ -86,14 +89,15 @@ type header7z struct {
 
 	// Of the streams last described: where they lie and, if it is one folder of
 	// one coder, how they are packed.
-	position uint64
-	packed   uint64 // octets of the first packed stream
-	folders  int
-	coders   int // of all folders
-	method   []byte
-	props    []byte
-	outs     []int // unpacked streams of each folder
-	unpacked uint64
+	position  uint64
+	packed    uint64 // octets of the first packed stream
+	folders   int
+	coders    int // of all folders
+	method    []byte
+	encrypted bool // by AES
+	props     []byte
+	outs      []int // unpacked streams of each folder
+	unpacked  uint64
 }
 
 func (h *header7z) fail(err error) {
@@ -257,6 +261,7 @@ func (h *header7z) folder() {
 	for range coders {
 		kind := h.octet()
 		h.method = h.take(uint64(kind & 0x0f))
+		h.encrypted = h.encrypted || string(h.method) == aes7z
 		in, out := 1, 1
 		if kind&0x10 != 0 {
 			in, out = h.count(max7zStreams), h.count(max7zStreams)
@@ -316,17 +321,21 @@ func (h *header7z) subStreams() {
 }
 
 // unpack returns the header that a packed one describes. It is nil for what is
-// encrypted or packed in a way of its own: then the memory limit of the reading
-// process is the fence.
-func (h *header7z) unpack(body sekretariat.Body) ([]byte, error) {
+// encrypted and has a password: only the library opens that, and the memory limit
+// of the reading process is the fence.
+func (h *header7z) unpack(body sekretariat.Body, password string) ([]byte, error) {
 	h.streams()
 	switch {
 	case h.err != nil:
 		return nil, h.err
 	case h.folders != 1:
 		return nil, ErrDamaged
-	case h.coders != 1:
+	case h.encrypted && password == "":
+		return nil, ErrPassword
+	case h.encrypted:
 		return nil, nil
+	case h.coders != 1:
+		return nil, ErrMethod
 	case h.unpacked > maxDirectory:
 		return nil, ErrLimit
 	case h.position > uint64(body.Size()) || h.packed > uint64(body.Size()):
@@ -343,7 +352,7 @@ func (h *header7z) unpack(body sekretariat.Body) ([]byte, error) {
 	case "\x21":
 		r, err = lzma2(h.props, h.unpacked, raw)
 	default:
-		return nil, nil
+		return nil, ErrMethod // 7-Zip packs headers by LZMA alone
 	}
 	if err != nil {
 		return nil, ErrDamaged
