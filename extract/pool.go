@@ -210,6 +210,7 @@ type request struct {
 	Inline int64  `json:"inline"` // octets that follow; -1: the original is descriptor 3
 	Parts  *Parts `json:"parts,omitempty"`
 	Pages  *Pages `json:"pages,omitempty"`
+	Cache  string `json:"cache,omitempty"` // of sheets: folder of the compiled PDF engine
 }
 
 // What a child may be asked for beside a reading.

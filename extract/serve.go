@@ -92,7 +92,7 @@ func serveOne(reader Direct, r *bufio.Reader, w *bufio.Writer, limit time.Durati
 	if req.Op == opSheets {
 		watch.Stop() // a batch has hundreds of pages: the parent watches the time
 		a := answer{}
-		if a.Sheets, err = reader.Sheets(context.Background(), body); err != nil {
+		if a.Sheets, err = reader.Sheets(context.Background(), body, req.Cache); err != nil {
 			a = answer{Error: err.Error(), Code: codeOf(err)}
 		}
 		if err := writeFrame(w, a); err != nil {

@@ -32,13 +32,14 @@ type Sheet struct {
 const sheetTime = 5 * time.Second
 
 // Sheets looks at the pages of a file. A file without pages, and one of a
-// single page, has no sheets.
-func (d Direct) Sheets(ctx context.Context, body sekretariat.Body) ([]Sheet, error) {
+// single page, has no sheets. cache is the folder of the compiled PDF engine, "" =
+// it is compiled for this file.
+func (d Direct) Sheets(ctx context.Context, body sekretariat.Body, cache string) ([]Sheet, error) {
 	typ, err := typeOfBody(body)
 	if err != nil || !page.Known(typ) {
 		return nil, err
 	}
-	src, err := page.Open(ctx, body, typ, page.Options{Temp: d.Temp})
+	src, err := page.Open(ctx, body, typ, page.Options{Temp: d.Temp, Cache: cache})
 	if errors.Is(err, page.ErrPassword) || errors.Is(err, page.ErrDamaged) {
 		return nil, nil // one letter, whose reading says so
 	}
@@ -92,7 +93,7 @@ func typeOfBody(body sekretariat.Body) (string, error) {
 
 // Sheets does the same in a child process. A child that dies over the file, or
 // ctx that ends first, is an error: the file is then one letter.
-func (p *Pool) Sheets(ctx context.Context, body sekretariat.Body) ([]Sheet, error) {
+func (p *Pool) Sheets(ctx context.Context, body sekretariat.Body, cache string) ([]Sheet, error) {
 	select {
 	case p.room <- struct{}{}:
 		defer func() { <-p.room }()
@@ -106,7 +107,7 @@ func (p *Pool) Sheets(ctx context.Context, body sekretariat.Body) ([]Sheet, erro
 	defer c.kill()
 	defer context.AfterFunc(ctx, c.kill)()
 	w := bufio.NewWriter(c.in)
-	if err := errors.Join(writeFrame(w, request{Op: opSheets, Inline: -1}), w.Flush()); err != nil {
+	if err := errors.Join(writeFrame(w, request{Op: opSheets, Inline: -1, Cache: cache}), w.Flush()); err != nil {
 		return nil, gone(ctx, err)
 	}
 	var a answer

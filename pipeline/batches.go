@@ -18,7 +18,7 @@ import (
 
 // Sheets looks at the pages of a file without reading them.
 type Sheets interface {
-	Sheets(ctx context.Context, body sekretariat.Body) ([]extract.Sheet, error)
+	Sheets(ctx context.Context, body sekretariat.Body, engineCache string) ([]extract.Sheet, error)
 }
 
 // batchTime bounds what looking for separators may cost: a pile that takes
@@ -119,7 +119,7 @@ func (p *Pipeline) sheets(ctx context.Context, a sekretariat.ArrivedData) ([]ext
 		return nil, err
 	}
 	defer o.body.Close()
-	return p.o.Sheets.Sheets(ctx, o.body)
+	return p.o.Sheets.Sheets(ctx, o.body, p.o.EngineCache)
 }
 
 // copies makes the pages of each letter a file of their own, all of them before

