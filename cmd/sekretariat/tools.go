@@ -273,16 +273,26 @@ func (h *house) freshIndex(ctx context.Context, c *centreHouse) (*index.Index, f
 		return nil, nil, errors.Join(err, os.RemoveAll(temp))
 	}
 	run, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- ix.Project(run, c.log, c.seriesIDs()) }()
+	done := make(chan struct{})
+	var failed error
+	go func() {
+		failed = ix.Project(run, c.log, c.seriesIDs())
+		if ctx.Err() == nil {
+			stop() // whoever waits for it shall not wait for ever
+		}
+		close(done)
+	}()
 	cleanup := func() {
 		stop()
 		<-done
 		ix.Close()
 		os.RemoveAll(temp)
 	}
-	if err := catchUp(ctx, ix, c); err != nil {
+	if err := catchUp(run, ix, c); err != nil {
 		cleanup()
+		if ctx.Err() == nil && failed != nil {
+			err = failed
+		}
 		return nil, nil, err
 	}
 	return ix, cleanup, nil

@@ -38,7 +38,7 @@ var (
 var schema string
 
 // schemaVersion is stored in the file; another one means: make it again.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // Index is the read model of one centre. Reads may run at once with each other
 // and with one Project.

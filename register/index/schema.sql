@@ -151,5 +151,10 @@ INSERT INTO words(words, rank) VALUES('secure-delete', 1);
 
 -- Letters whose reading is not in words yet.
 CREATE TABLE unworded (letter INTEGER PRIMARY KEY);
-CREATE TRIGGER letter_new AFTER INSERT ON letter WHEN new.read > 0 BEGIN INSERT OR IGNORE INTO unworded VALUES(new.id); END;
-CREATE TRIGGER letter_read AFTER UPDATE OF read ON letter WHEN new.read <> old.read BEGIN INSERT OR IGNORE INTO unworded VALUES(new.id); END;
+-- Not OR IGNORE: within an upsert its own conflict clause takes the place of a
+-- trigger's (SQLite, CREATE TRIGGER), and a letter may be read again before its
+-- words are here.
+CREATE TRIGGER letter_new AFTER INSERT ON letter WHEN new.read > 0 BEGIN
+  INSERT INTO unworded SELECT new.id WHERE NOT EXISTS (SELECT 1 FROM unworded WHERE letter = new.id); END;
+CREATE TRIGGER letter_read AFTER UPDATE OF read ON letter WHEN new.read <> old.read BEGIN
+  INSERT INTO unworded SELECT new.id WHERE NOT EXISTS (SELECT 1 FROM unworded WHERE letter = new.id); END;

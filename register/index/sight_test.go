@@ -46,6 +46,12 @@ func drawStory(t *rapid.T, s *story) {
 			s.register(a, i+1, sekretariat.Number{Series: a.Series, Year: 2026, N: number[a.Series]}, cause)
 			if steps > 1 {
 				s.read(a, i+1)
+				for again := range rapid.IntRange(0, 2).Draw(t, "read again") { // before its words are in the index
+					id := sekretariat.NewLetterID(a.Submission, i+1)
+					s.add(ledger.Letter, sekretariat.EventReread, string(a.Submission), again+1, sekretariat.RereadData{
+						Letter: id, Revision: again + 1, Reader: "file-1", Outcome: sekretariat.ReadOK, Reading: sekretariat.ObjectRef{Key: fmt.Sprintf("%s.%d", id, again)},
+					})
+				}
 			}
 			for rev := 1; steps > 2 && rev <= steps-2; rev++ {
 				d := sekretariat.Decision{Department: dept.Draw(t, "department"), Urgency: rapid.SampledFrom([]sekretariat.Urgency{"normal", "urgent", "danger"}).Draw(t, "urgency")}
