@@ -26,6 +26,20 @@ var Warsaw = sync.OnceValue(func() *time.Location {
 // Day returns the Polish calendar day of t as RRRR-MM-DD.
 func Day(t time.Time) string { return t.In(Warsaw()).Format(time.DateOnly) }
 
+// MomentOf is when something happened of which only the Polish day is known,
+// RRRR-MM-DD: now, if that is today, else noon, which no change of the clock moves
+// into another day. The error is that of time.Parse.
+func MomentOf(day string, now time.Time) (time.Time, error) {
+	t, err := time.ParseInLocation(time.DateOnly, day, Warsaw())
+	if err != nil {
+		return t, err
+	}
+	if day == Day(now) {
+		return now.UTC().Truncate(time.Millisecond), nil
+	}
+	return t.Add(12 * time.Hour).UTC(), nil
+}
+
 // RegisterTime returns the time of the next registration: now, but never
 // before the last entry, so that a clock stepped back over New Year cannot
 // re-open a closed year.

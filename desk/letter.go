@@ -379,6 +379,14 @@ func (d *Desk) handBack(ctx context.Context, v visit) error {
 }
 
 func (d *Desk) handle(ctx context.Context, v visit, do func(*sekretariat.Letter, int, string) error) error {
+	return d.onLetter(ctx, v, func(l *sekretariat.Letter, revision int, reason string) (string, error) {
+		return "/dzial/" + string(l.Department), do(l, revision, reason)
+	})
+}
+
+// onLetter carries out what a person sent about a letter: the revision that they
+// looked at and their words. do returns the page that follows.
+func (d *Desk) onLetter(ctx context.Context, v visit, do func(l *sekretariat.Letter, revision int, reason string) (next string, err error)) error {
 	l, err := d.load(ctx, v)
 	if err != nil {
 		return err
@@ -387,10 +395,11 @@ func (d *Desk) handle(ctx context.Context, v visit, do func(*sekretariat.Letter,
 	if err != nil {
 		return err
 	}
-	if err := do(l, revision, reason); err != nil {
+	next, err := do(l, revision, reason)
+	if err != nil {
 		return err
 	}
-	return d.goTo(v, "/dzial/"+string(l.Department))
+	return d.goTo(v, next)
 }
 
 // goTo ends a command: the next page is asked for anew, and shows what is.

@@ -46,22 +46,13 @@ func (d *Desk) reshapeOf(v visit, l *sekretariat.Letter, parts []api.Part) *resh
 // split makes letters of the files that the person numbered: 1 stays, 2 and
 // more are new ones.
 func (d *Desk) split(ctx context.Context, v visit) error {
-	l, err := d.load(ctx, v)
-	if err != nil {
-		return err
-	}
-	revision, reason, err := form(v)
-	if err != nil {
-		return err
-	}
-	pieces, err := piecesOf(v.r.PostForm)
-	if err != nil {
-		return err
-	}
-	if _, err := v.c.Pipeline.Split(ctx, v.who, l.ID, revision, pieces, reason); err != nil {
-		return err
-	}
-	return d.goTo(v, "/pismo/"+string(l.ID))
+	return d.onLetter(ctx, v, func(l *sekretariat.Letter, revision int, reason string) (string, error) {
+		pieces, err := piecesOf(v.r.PostForm)
+		if err == nil {
+			_, err = v.c.Pipeline.Split(ctx, v.who, l.ID, revision, pieces, reason)
+		}
+		return "/pismo/" + string(l.ID), err
+	})
 }
 
 // piecesOf reads the fields "plik-<path>" with the ordinal of the letter.
@@ -95,33 +86,15 @@ func piecesOf(f map[string][]string) ([]pipeline.Piece, error) {
 }
 
 func (d *Desk) join(ctx context.Context, v visit) error {
-	l, err := d.load(ctx, v)
-	if err != nil {
-		return err
-	}
-	revision, reason, err := form(v)
-	if err != nil {
-		return err
-	}
-	if err := v.c.Pipeline.Join(ctx, v.who, l.ID, revision, l.Parent, reason); err != nil {
-		return err
-	}
-	return d.goTo(v, "/pismo/"+string(l.Parent))
+	return d.onLetter(ctx, v, func(l *sekretariat.Letter, revision int, reason string) (string, error) {
+		return "/pismo/" + string(l.Parent), v.c.Pipeline.Join(ctx, v.who, l.ID, revision, l.Parent, reason)
+	})
 }
 
 func (d *Desk) redate(ctx context.Context, v visit) error {
-	l, err := d.load(ctx, v)
-	if err != nil {
-		return err
-	}
-	revision, reason, err := form(v)
-	if err != nil {
-		return err
-	}
-	if err := v.c.Pipeline.Redate(ctx, v.who, l.ID, revision, v.r.PostForm.Get("dzien"), reason); err != nil {
-		return err
-	}
-	return d.goTo(v, "/pismo/"+string(l.ID))
+	return d.onLetter(ctx, v, func(l *sekretariat.Letter, revision int, reason string) (string, error) {
+		return "/pismo/" + string(l.ID), v.c.Pipeline.Redate(ctx, v.who, l.ID, revision, v.r.PostForm.Get("dzien"), reason)
+	})
 }
 
 // backdatedData is the page of letters whose day of receipt lies before that of

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"sekretariat"
@@ -40,13 +39,14 @@ func (p *Pipeline) Redate(ctx context.Context, who sekretariat.Principal, id sek
 	if err != nil {
 		return err
 	}
+	read := l.Reading
 	advice, named, err := p.adviceAsOf(ctx, l, at)
 	if err != nil {
 		return err
 	}
 	changed := true
 	err = p.amend(ctx, id, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
-		if changed = l.Redated != revision; changed {
+		if changed = l.Redated != revision || overtaken(l, read); changed {
 			return nil, nil
 		}
 		return p.event(sekretariat.EventRedated, "clerk", string(id), revision+1, sekretariat.RedatedData{
@@ -60,19 +60,16 @@ func (p *Pipeline) Redate(ctx context.Context, who sekretariat.Principal, id sek
 	return err
 }
 
-// dayOfReceipt is the moment of a day: now, if it is today, else noon in Warsaw.
+// dayOfReceipt is when a letter came by a person's word.
 func dayOfReceipt(day string, now time.Time) (time.Time, error) {
-	t, err := time.ParseInLocation(time.DateOnly, strings.TrimSpace(day), sekretariat.Warsaw())
-	today := sekretariat.Day(now)
+	at, err := sekretariat.MomentOf(day, now)
 	switch {
 	case err != nil:
-		return t, fmt.Errorf("%w: write the day as RRRR-MM-DD", ErrInvalid)
-	case day > today:
-		return t, fmt.Errorf("%w: the day of receipt cannot lie in the future", ErrInvalid)
-	case day == today:
-		return now.UTC().Truncate(time.Millisecond), nil
+		return at, fmt.Errorf("%w: write the day as RRRR-MM-DD", ErrInvalid)
+	case day > sekretariat.Day(now):
+		return at, fmt.Errorf("%w: the day of receipt cannot lie in the future", ErrInvalid)
 	}
-	return t.Add(12 * time.Hour).UTC(), nil
+	return at, nil
 }
 
 // adviceAsOf is what the router says of a letter, had it arrived at at.

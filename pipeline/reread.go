@@ -54,7 +54,7 @@ func (p *Pipeline) reread(ctx context.Context, s ledger.Stored) error {
 		if now.RereadFiles >= len(files) {
 			return nil, nil
 		}
-		if now.Rereads != l.Rereads {
+		if overtaken(now, l.Reading) {
 			return nil, errMoved // the event comes again
 		}
 		revision := now.Rereads + 1
@@ -106,6 +106,13 @@ func (p *Pipeline) rereadWith(ctx context.Context, id sekretariat.LetterID, chan
 
 // errMoved: a further reading came in between, and this one lacks what it adds.
 var errMoved = errors.New("the letter was read once more meanwhile")
+
+// overtaken tells whether another reading of a letter is in force than the one
+// that something was made of: it says more, or, after a split, must say less.
+// What was made of the former one speaks of what may be another department's.
+func overtaken(l *sekretariat.Letter, read sekretariat.ObjectRef) bool {
+	return l.Reading.Key != read.Key
+}
 
 // arrivedLater lists the paths of the parts that are here by now.
 func arrivedLater(l *sekretariat.Letter) (paths []string) {
@@ -222,7 +229,7 @@ func (p *Pipeline) reconsider(ctx context.Context, s ledger.Stored) error {
 		return err
 	}
 	return p.amend(ctx, d.Letter, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
-		if l.Cancelled || l.Status == sekretariat.StatusParked || l.Advised >= d.Revision {
+		if l.Cancelled || l.Status == sekretariat.StatusParked || l.Advised >= d.Revision || overtaken(l, d.Reading) {
 			return nil, nil
 		}
 		said := advice.Decision

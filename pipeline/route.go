@@ -59,8 +59,8 @@ func (p *Pipeline) decide(ctx context.Context, s ledger.Stored) error {
 		last = 0 // somebody has or had the letter already: look first
 	}
 	return p.amend(ctx, d.Letter, last, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
-		if l != nil && (l.Cancelled || l.Decided() && (l.Decision.Rule != RuleOverdue || l.Status != sekretariat.StatusRouted)) {
-			return nil, nil // decided before a crash, or in a person's hands
+		if l != nil && (l.Cancelled || overtaken(l, d.Reading) || l.Decided() && (l.Decision.Rule != RuleOverdue || l.Status != sekretariat.StatusRouted)) {
+			return nil, nil // decided before a crash, in a person's hands, or read once more: that event decides
 		}
 		e, err := p.routed(l, d.Letter, d.Number, advice.Decision, d.Closed, d.Arrived.Received, "", nil)
 		if err != nil {

@@ -68,7 +68,7 @@ func (p *Pipeline) inHand(ctx context.Context, who sekretariat.Principal, id sek
 	switch {
 	case !who.Decides():
 		return nil, state, 0, ErrForbidden
-	case !l.Decided() || l.Revision != revision || l.Cancelled:
+	case l.Reader == "" || !l.Decided() || l.Revision != revision || l.Cancelled:
 		return nil, state, 0, ErrChanged
 	case l.Department != sekretariat.Sekretariat || len(l.Copies) > 0:
 		return nil, state, 0, fmt.Errorf("%w: the letter is with %s; route it back to the sekretariat first, so that nobody keeps more than is theirs", ErrInvalid, l.Department)

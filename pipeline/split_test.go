@@ -1,12 +1,15 @@
 package pipeline_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"sekretariat"
 	"sekretariat/ledger"
@@ -238,4 +241,44 @@ func TestRedate(t *testing.T) {
 		t.Errorf("the list says %q", why)
 	}
 	o.verified()
+}
+
+// between is a ledger in which something happens before the first event of a
+// type is appended.
+type between struct {
+	ledger.Log
+	before sekretariat.EventType
+	do     func()
+}
+
+// Append implements ledger.Log.
+func (b *between) Append(ctx context.Context, s ledger.StreamName, r ledger.Record) (uint64, error) {
+	if do := b.do; do != nil && r.Event.Type == b.before {
+		b.do = nil
+		do()
+	}
+	return b.Log.Append(ctx, s, r)
+}
+
+// What was made of the whole reading does not come into force after a split: it
+// quotes what is another letter's by then.
+func TestSplitOvertakes(t *testing.T) {
+	o, l := inHand(t)
+	f := filesOf(t, o, l)
+	log := &between{Log: o.log, before: sekretariat.EventRedated, do: func() {
+		if _, err := o.pipe.Split(t.Context(), o.clerk(), l.ID, l.Revision, []pipeline.Piece{{Parts: []string{f["drugie.txt"]}}}, "dwie sprawy"); err != nil {
+			t.Error(err)
+		}
+	}}
+	p := pipeline.New(pipeline.Options{
+		Centre: o.cfg, Log: log, Vault: o.house.Vault, Claims: o.house.Ledger, Reader: o.reader, Router: o.router, Logger: zerolog.Nop(), Clock: o.clock,
+	})
+	day := sekretariat.Day(time.Now().AddDate(0, 0, -1))
+	if err := p.Redate(t.Context(), o.clerk(), l.ID, 0, day, "r"); !errors.Is(err, pipeline.ErrChanged) {
+		t.Errorf("a correction made of the whole letter after its split: %v", err)
+	}
+	got := o.await(l.ID, "the router's second look", func(l *sekretariat.Letter) bool { return l.Advised == 1 })
+	if got.Redated != 0 || got.Advice == nil || got.Advice.Key == l.Advice.Key {
+		t.Errorf("after the split: %d corrections, advice %v", got.Redated, got.Advice)
+	}
 }

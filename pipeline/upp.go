@@ -174,6 +174,7 @@ func (p *Pipeline) redate(ctx context.Context, id sekretariat.LetterID, upp note
 	if !l.Decided() {
 		return fmt.Errorf("day of receipt of letter %s: %w", id, errUndecided)
 	}
+	read := l.Reading
 	advice, ref, err := p.adviceAsOf(ctx, l, upp.At)
 	if err != nil {
 		return err
@@ -181,6 +182,9 @@ func (p *Pipeline) redate(ctx context.Context, id sekretariat.LetterID, upp note
 	return p.amend(ctx, id, 0, func(l *sekretariat.Letter) (*sekretariat.Event, error) {
 		if !redatable(l, upp) {
 			return nil, nil
+		}
+		if overtaken(l, read) {
+			return nil, errMoved // the event comes again
 		}
 		return p.event(sekretariat.EventRedated, "route", string(id), l.Redated+1, sekretariat.RedatedData{
 			Letter: id, Revision: l.Redated + 1, Arrived: sekretariat.Arrival{At: upp.At, Basis: sekretariat.BasisUPP}, Before: l.Arrived.Arrived,

@@ -22,10 +22,10 @@ func (a *api) recognise(ctx context.Context, c call) error {
 // 1600). It was drawn anew, pixel by pixel: nothing of the file is in it, so
 // that it may be seen before the virus scanner has spoken.
 func (a *api) pagePreview(ctx context.Context, c call) error {
-	if _, err := c.c.Pipeline.Open(ctx, c.who, c.id); err != nil {
+	q := c.r.URL.Query()
+	if _, err := a.covered(ctx, c, q.Get("part")); err != nil {
 		return err
 	}
-	q := c.r.URL.Query()
 	number, err1 := strconv.Atoi(q.Get("page"))
 	edge, err2 := strconv.Atoi(q.Get("edge"))
 	if q.Get("edge") == "" {
@@ -33,9 +33,6 @@ func (a *api) pagePreview(ctx context.Context, c call) error {
 	}
 	if err := errors.Join(err1, err2); err != nil || number < 1 || number > maxPreviewPage || !slices.Contains(extract.PreviewEdges, edge) {
 		return fmt.Errorf("%w: page must be a number from 1, edge one of %v", pipeline.ErrInvalid, extract.PreviewEdges)
-	}
-	if !partPath(q.Get("part")) {
-		return pipeline.ErrNotFound
 	}
 	body, err := c.c.Vault.Open(ctx, c.centre, c.id.Submission(), pipeline.PageKey(c.centre, c.id.Submission(), q.Get("part"), number, edge))
 	if errors.Is(err, storage.ErrNotFound) {
@@ -48,25 +45,30 @@ func (a *api) pagePreview(ctx context.Context, c call) error {
 	return sendPreview(c, body)
 }
 
-// partPath tells whether s looks like the path of a part: "", "1.2".
-func partPath(s string) bool {
-	const most = 100
-	for _, r := range s {
-		if (r < '0' || r > '9') && r != '.' {
-			return false
-		}
+// covered returns the letter if the part belongs to it; "" is the original, which
+// may hold letters of others.
+func (a *api) covered(ctx context.Context, c call, path string) (*sekretariat.Letter, error) {
+	if path == "" {
+		return c.c.Pipeline.Open(ctx, c.who, c.id)
 	}
-	return len(s) <= most
+	l, r, err := a.read(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := find(r.Parts, path); !ok {
+		return nil, pipeline.ErrNotFound
+	}
+	return l, nil
 }
 
 // searchable sends the searchable copy of a scan (?part=PATH, none = the letter
 // itself).
 func (a *api) searchable(ctx context.Context, c call) error {
-	l, err := c.c.Pipeline.Open(ctx, c.who, c.id)
+	path := c.r.URL.Query().Get("part")
+	l, err := a.covered(ctx, c, path)
 	if err != nil {
 		return err
 	}
-	path := c.r.URL.Query().Get("part")
 	if err := locked(c.c.Pipeline, l, path); err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (a *api) join(ctx context.Context, c call) error {
 	if err == nil {
 		err = c.c.Pipeline.Join(ctx, c.who, c.id, r.Revision, r.Into, r.Reason)
 	}
-	return noContent(c, err)
+	return a.bare(c, err)
 }
 
 func (a *api) redate(ctx context.Context, c call) error {
@@ -58,14 +58,7 @@ func (a *api) redate(ctx context.Context, c call) error {
 	if err == nil {
 		err = c.c.Pipeline.Redate(ctx, c.who, c.id, r.Revision, r.Day, r.Reason)
 	}
-	return noContent(c, err)
-}
-
-func noContent(c call, err error) error {
-	if err == nil {
-		c.w.WriteHeader(http.StatusNoContent)
-	}
-	return err
+	return a.bare(c, err)
 }
 
 // Backdated is the JSON of a letter whose day of receipt lies before that of its

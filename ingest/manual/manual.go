@@ -43,6 +43,10 @@ func Take(ctx context.Context, o Options, n note.Note) (sekretariat.LetterID, er
 	if err := n.Check(sekretariat.Day(now)); err != nil {
 		return "", err
 	}
+	at, err := sekretariat.MomentOf(n.Day, now)
+	if err != nil {
+		return "", fmt.Errorf("%w: data wpływu", note.ErrBad)
+	}
 	raw, err := n.Encode()
 	if err != nil {
 		return "", err
@@ -50,7 +54,7 @@ func Take(ctx context.Context, o Options, n note.Note) (sekretariat.LetterID, er
 	d := sekretariat.Delivery{
 		Centre: o.Centre, Kind: sekretariat.KindManual, Door: doors[n.Way], Account: Account, Unit: o.Unit, Department: o.Department,
 		Identity:  func(sekretariat.BodyFacts) []string { return []string{n.Form} },
-		Arrived:   sekretariat.Arrival{At: arrival(n.Day, now), Basis: sekretariat.BasisClerk},
+		Arrived:   sekretariat.Arrival{At: at, Basis: sekretariat.BasisClerk},
 		MediaType: note.MediaType,
 		Source:    map[string]string{"way": string(n.Way), "tracking": n.Tracking},
 	}
@@ -70,17 +74,4 @@ func Take(ctx context.Context, o Options, n note.Note) (sekretariat.LetterID, er
 		return id, ErrSent
 	}
 	return id, nil
-}
-
-// arrival is the moment of a day: now, if it is today, else noon in Warsaw,
-// which no change of the clock moves into another day.
-func arrival(day string, now time.Time) time.Time {
-	if day == sekretariat.Day(now) {
-		return now
-	}
-	t, err := time.ParseInLocation(time.DateOnly, day, sekretariat.Warsaw())
-	if err != nil { // Check has seen it
-		return now
-	}
-	return t.Add(12 * time.Hour).UTC()
 }
