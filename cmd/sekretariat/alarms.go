@@ -28,9 +28,8 @@ func (s *service) watchAlarms(ctx context.Context, c *centreHouse) error {
 // alarmsCommand lists the dangers that nobody has taken, and takes one.
 func alarmsCommand(ctx context.Context, c *cli) error {
 	f := c.flags("alarms " + c.sub)
-	var in installationFlags
+	var in centreFlags
 	in.add(f)
-	name := f.String("centre", "", "centre, when there are several")
 	letter := f.String("letter", "", "take: id of the letter")
 	by := f.String("by", machineUser(), "take: who answers for it, id of an account of the page")
 	asJSON := f.Bool("json", false, "list: print as JSON")
@@ -40,15 +39,11 @@ func alarmsCommand(ctx context.Context, c *cli) error {
 	if c.sub != "list" && c.sub != "take" {
 		return usagef("say: sekretariat alarms list | alarms take --letter ID")
 	}
-	h, err := in.openFor(ctx, c)
+	h, centre, err := in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(*name)
-	if err != nil {
-		return err
-	}
 	who := commandLine(centre.cfg.ID)
 	if c.sub == "take" {
 		id, err := sekretariat.ParseLetterID(*letter)

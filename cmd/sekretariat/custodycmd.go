@@ -38,8 +38,8 @@ func (s *service) emptied(ctx context.Context, centre sekretariat.CentreID, box 
 
 // boxFlags are the flags of box emptied, counted and report.
 type boxFlags struct {
-	in                      installationFlags
-	centre, at, format      string
+	in                      centreFlags
+	at, format              string
 	first, second, remark   string
 	emptying, reason, since string
 	envelopes               int
@@ -51,7 +51,6 @@ func boxCommand(ctx context.Context, c *cli) error {
 	f := c.flags("box " + c.sub)
 	var o boxFlags
 	o.in.add(f)
-	f.StringVar(&o.centre, "centre", "", "centre, when there are several")
 	f.StringVar(&o.at, "at", "", "emptied: when, 2006-01-02T15:04 in Polish time; default now")
 	f.IntVar(&o.envelopes, "envelopes", -1, "emptied, counted: how many envelopes there are")
 	f.StringVar(&o.first, "by", "", "emptied: who emptied it")
@@ -68,15 +67,11 @@ func boxCommand(ctx context.Context, c *cli) error {
 	if len(args) != 1 {
 		return usagef("name one box: sekretariat box %s BOX", c.sub)
 	}
-	h, err := o.in.openFor(ctx, c)
+	h, centre, err := o.in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(o.centre)
-	if err != nil {
-		return err
-	}
 	book, by := h.bookOf(centre), commandLine(centre.cfg.ID).ID
 	switch c.sub {
 	case "emptied":

@@ -20,9 +20,8 @@ func (h *house) teacher(c *centreHouse) *learning.Teacher {
 // letter out of it.
 func learningCommand(ctx context.Context, c *cli) error {
 	f := c.flags("learning " + c.sub)
-	var in installationFlags
+	var in centreFlags
 	in.add(f)
-	name := f.String("centre", "", "centre, when there are several")
 	letter := f.String("letter", "", "forget: id of the letter")
 	asJSON := f.Bool("json", false, "show: print the report as JSON")
 	if _, err := c.parse(f); err != nil {
@@ -31,15 +30,11 @@ func learningCommand(ctx context.Context, c *cli) error {
 	if c.sub != "show" && c.sub != "forget" {
 		return usagef("say: sekretariat learning show | learning forget --letter ID")
 	}
-	h, err := in.openFor(ctx, c)
+	h, centre, err := in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(*name)
-	if err != nil {
-		return err
-	}
 	if c.sub == "forget" {
 		id, err := sekretariat.ParseLetterID(*letter)
 		if err != nil {

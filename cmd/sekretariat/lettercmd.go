@@ -35,10 +35,9 @@ func (p *pieceFlags) Set(v string) error {
 // to that (rule P5).
 func letterCommand(ctx context.Context, c *cli) error {
 	f := c.flags("letter " + c.sub)
-	var in installationFlags
+	var in centreFlags
 	in.add(f)
 	var off pieceFlags
-	name := f.String("centre", "", "centre, when there are several")
 	letter := f.String("letter", "", "id of the letter")
 	into := f.String("into", "", "join: id of the letter that takes it over")
 	day := f.String("day", "", "received: day of receipt, RRRR-MM-DD")
@@ -51,15 +50,11 @@ func letterCommand(ctx context.Context, c *cli) error {
 	if err != nil {
 		return usagef("name the letter by its id: --letter …; `sekretariat register export` shows them")
 	}
-	h, err := in.openFor(ctx, c)
+	h, centre, err := in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(*name)
-	if err != nil {
-		return err
-	}
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the program: %w", err)

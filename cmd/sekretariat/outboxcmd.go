@@ -14,9 +14,8 @@ import (
 // letter, never by address.
 func outboxCommand(ctx context.Context, c *cli) error {
 	f := c.flags("outbox " + c.sub)
-	var in installationFlags
+	var in centreFlags
 	in.add(f)
-	id := f.String("centre", "", "centre, when there are several")
 	state := f.String("state", "", "only this state: planned, sending, waiting, sent, failed, bounced, suppressed; default what is not settled")
 	if _, err := c.parse(f); err != nil {
 		return err
@@ -24,15 +23,11 @@ func outboxCommand(ctx context.Context, c *cli) error {
 	if c.sub != "list" {
 		return usagef("say: sekretariat outbox list")
 	}
-	h, err := in.openFor(ctx, c)
+	h, centre, err := in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(*id)
-	if err != nil {
-		return err
-	}
 	return outboxList(ctx, c, h, centre, sekretariat.AckState(*state))
 }
 

@@ -13,8 +13,8 @@ import (
 
 // parkedFlags are the flags of parked list, release, set and confirm-junk.
 type parkedFlags struct {
-	in                 installationFlags
-	centre, letter     string
+	in                 centreFlags
+	letter             string
 	category, division string
 }
 
@@ -25,22 +25,17 @@ func parkedCommand(ctx context.Context, c *cli) error {
 	f := c.flags("parked " + c.sub)
 	var o parkedFlags
 	o.in.add(f)
-	f.StringVar(&o.centre, "centre", "", "centre, when there are several")
 	f.StringVar(&o.letter, "letter", "", "id of the letter, as `parked list` shows it")
 	f.StringVar(&o.category, "category", "", "set: robocze, wewnetrzne or informacyjne")
 	f.StringVar(&o.division, "department", "", "set: a department that gets it into its queue without a number")
 	if _, err := c.parse(f); err != nil {
 		return err
 	}
-	h, err := o.in.openFor(ctx, c)
+	h, centre, err := o.in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(o.centre)
-	if err != nil {
-		return err
-	}
 	if c.sub == "list" {
 		return parkedList(ctx, c, h, centre)
 	}

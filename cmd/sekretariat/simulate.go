@@ -67,9 +67,8 @@ type trial struct {
 // and activates it when told to.
 func simulateCommand(ctx context.Context, c *cli) error {
 	f := c.flags("simulate")
-	var in installationFlags
+	var in centreFlags
 	in.add(f)
-	name := f.String("centre", "", "centre, when there are several")
 	with := f.String("with", "", "centre profile to try; default the one that --config names")
 	file := f.String("model", "", "model file to try, or off")
 	format := f.String("format", "text", "text, csv or json")
@@ -78,15 +77,11 @@ func simulateCommand(ctx context.Context, c *cli) error {
 	if err := c.parseOnly(f); err != nil {
 		return err
 	}
-	h, err := in.openFor(ctx, c)
+	h, centre, err := in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(*name)
-	if err != nil {
-		return err
-	}
 	t, err := h.trial(ctx, centre, *with, *file)
 	if err != nil {
 		return err

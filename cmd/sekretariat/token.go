@@ -16,11 +16,11 @@ import (
 
 // tokenFlags are the flags of token create, revoke and list.
 type tokenFlags struct {
-	in                      installationFlags
-	centre, department, box string
-	register                bool
-	ttl                     time.Duration
-	creds                   string
+	in              centreFlags
+	department, box string
+	register        bool
+	ttl             time.Duration
+	creds           string
 }
 
 // tokenCommand creates, revokes and lists access tokens. A department's token
@@ -32,7 +32,6 @@ func tokenCommand(ctx context.Context, c *cli) error {
 	f := c.flags("token " + c.sub)
 	var o tokenFlags
 	o.in.add(f)
-	f.StringVar(&o.centre, "centre", "", "centre, when there are several")
 	f.StringVar(&o.department, "department", "", "department whose letters and queue the token opens")
 	f.StringVar(&o.box, "box", "", "box that the token may upload into")
 	f.BoolVar(&o.register, "register", false, "the sekretariat: register and every open letter")
@@ -45,15 +44,11 @@ func tokenCommand(ctx context.Context, c *cli) error {
 	if c.sub != "revoke" && len(rest) > 0 {
 		return usagef("%q is not understood here; see: sekretariat token %s --help", rest[0], c.sub)
 	}
-	h, err := o.in.openFor(ctx, c)
+	h, centre, err := o.in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(o.centre)
-	if err != nil {
-		return err
-	}
 	tokens := api.NewTokens(h.objects, sekretariat.SystemClock)
 	switch c.sub {
 	case "create":

@@ -227,22 +227,17 @@ func exportCommand(ctx context.Context, c *cli) error {
 		return usagef("say: sekretariat register export --format csv|jsonl")
 	}
 	f := c.flags("register export")
-	var in installationFlags
+	var in centreFlags
 	in.add(f)
 	format := f.String("format", "csv", "csv or jsonl")
-	name := f.String("centre", "", "centre, when there are several")
 	if err := c.parseOnly(f); err != nil {
 		return err
 	}
-	h, err := in.openFor(ctx, c)
+	h, centre, err := in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(*name)
-	if err != nil {
-		return err
-	}
 	ix, cleanup, err := h.freshIndex(ctx, centre)
 	if err != nil {
 		return err

@@ -18,8 +18,8 @@ import (
 
 // userFlags are the flags of user add and the others.
 type userFlags struct {
-	in                              installationFlags
-	centre, name, role, departments string
+	in                      centreFlags
+	name, role, departments string
 }
 
 // userCommand makes and changes the accounts of the page.
@@ -27,7 +27,6 @@ func userCommand(ctx context.Context, c *cli) error {
 	f := c.flags("user " + c.sub)
 	var o userFlags
 	o.in.add(f)
-	f.StringVar(&o.centre, "centre", "", "centre, when there are several")
 	f.StringVar(&o.name, "name", "", "name of the person, as colleagues know it")
 	f.StringVar(&o.role, "role", "", "roles, comma between: sekretariat, dzial, kierownik, audytor, administrator")
 	f.StringVar(&o.departments, "department", "", "departments that the person works for, comma between")
@@ -38,15 +37,11 @@ func userCommand(ctx context.Context, c *cli) error {
 	if c.sub != "list" && len(rest) != 1 {
 		return usagef("name one login: sekretariat user %s LOGIN", c.sub)
 	}
-	h, err := o.in.openFor(ctx, c)
+	h, centre, err := o.in.open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	centre, err := h.centre(o.centre)
-	if err != nil {
-		return err
-	}
 	book := people.NewBook(centre.cfg.ID, h.vault, sekretariat.SystemClock)
 	switch c.sub {
 	case "add":
