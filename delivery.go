@@ -80,9 +80,10 @@ type Delivery struct {
 	Content func(body BodyFacts) Digest
 
 	Arrived  Arrival
-	Emptying string    // id of the emptying of the box that it belongs to, "" if none is known
-	Sent     time.Time // as the channel says, zero if unknown
-	Test     bool      // marked as a test by the channel (ePUAP czyTestowe)
+	Pile     SubmissionID // of a letter out of a scanned pile: the pile
+	Emptying string       // id of the emptying of the box that it belongs to, "" if none is known
+	Sent     time.Time    // as the channel says, zero if unknown
+	Test     bool         // marked as a test by the channel (ePUAP czyTestowe)
 	// Proof marks proof of what became of a letter that the office sent (rule
 	// P11): a kind of its own, no new matter.
 	Proof bool
@@ -135,6 +136,7 @@ type Manifest struct {
 	Content  Digest    `json:"content,omitempty"` // see Delivery.Content
 
 	Arrived  Arrival           `json:"arrived"`
+	Pile     SubmissionID      `json:"pile,omitempty"`     // see Delivery.Pile
 	Emptying string            `json:"emptying,omitempty"` // see Delivery.Emptying
 	Received time.Time         `json:"received"`           // when we had all bytes, UTC
 	Sent     *time.Time        `json:"sent,omitempty"`
@@ -152,7 +154,7 @@ func (m Manifest) Arrival(key string, digest Digest) ArrivedData {
 	return ArrivedData{
 		Submission: m.Submission, Kind: m.Kind, Door: m.Door, Account: m.Account, Box: m.Box, Unit: m.Unit, Department: m.Department,
 		Series: m.Series, Sheet: m.Sheet, Size: m.Original.Size, ManifestKey: key, Manifest: digest, Content: m.Content,
-		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Proof: m.Proof, Park: m.Park, Emptying: m.Emptying,
+		Arrived: m.Arrived, Received: m.Received, Test: m.Test, Junk: m.Junk, Proof: m.Proof, Park: m.Park, Pile: m.Pile, Emptying: m.Emptying,
 	}
 }
 

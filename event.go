@@ -100,6 +100,7 @@ type ArrivedData struct {
 	Test        bool         `json:"test,omitempty"`
 	Proof       bool         `json:"proof,omitempty"` // of what became of a letter that was sent, see Delivery.Proof
 	Junk        bool         `json:"junk,omitempty"`  // the mail server took it for spam: a hint for sorting, no proof
+	Pile        SubmissionID `json:"pile,omitempty"`  // see Delivery.Pile
 	Emptying    string       `json:"emptying,omitempty"`
 	Park        ParkReason   `json:"park,omitempty"` // the receiver asks for parking: the body is a note, see ingest.Receiver.Park
 }

@@ -70,7 +70,7 @@ func (r *Intake) describe(d sekretariat.Delivery, park sekretariat.ParkReason, f
 		Original: sekretariat.ObjectRef{
 			Key: storage.OriginalKey(d.Centre, id, f.SHA256), SHA256: f.SHA256, Size: f.Size, MediaType: d.MediaType,
 		},
-		Arrived: d.Arrived, Emptying: d.Emptying, Received: now, Test: d.Test, Junk: d.Junk, Proof: d.Proof, Park: park, Source: cut(d.Source),
+		Arrived: d.Arrived, Pile: d.Pile, Emptying: d.Emptying, Received: now, Test: d.Test, Junk: d.Junk, Proof: d.Proof, Park: park, Source: cut(d.Source),
 	}
 	if d.Content != nil {
 		m.Content = d.Content(f)

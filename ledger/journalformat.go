@@ -132,6 +132,10 @@ func readJournalObject(ctx context.Context, store storage.Store, c sekretariat.C
 	return o, nil
 }
 
+// errJournalVersion: a newer program wrote the object. To this one it is as good
+// as damaged, but not to be written anew.
+var errJournalVersion = errors.New("unknown version of a journal object")
+
 func parseJournal(b []byte) (*journalObject, error) {
 	o := &journalObject{digest: sekretariat.DigestOf(b)}
 	if len(b) == 0 || b[len(b)-1] != '\n' {
@@ -146,7 +150,7 @@ func parseJournal(b []byte) (*journalObject, error) {
 		return nil, fmt.Errorf("head: %w", err)
 	}
 	if o.head.Version != journalVersion {
-		return nil, fmt.Errorf("version %d is unknown", o.head.Version)
+		return nil, fmt.Errorf("%w: %d", errJournalVersion, o.head.Version)
 	}
 	for sc.Scan() {
 		var l journalLine

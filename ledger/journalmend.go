@@ -72,6 +72,9 @@ func (j *journal) holes(ctx context.Context) ([]hole, error) {
 	next := uint64(1)
 	for _, first := range firsts {
 		o, err := readJournalObject(ctx, j.store, j.g.centre, j.s, first)
+		if errors.Is(err, errJournalVersion) {
+			return nil, err
+		}
 		if errors.Is(err, storage.ErrDamaged) {
 			damaged = append(damaged, first)
 			continue

@@ -13,6 +13,7 @@ import (
 	"sekretariat"
 	"sekretariat/configs"
 	"sekretariat/extract"
+	"sekretariat/ingest/dropbox"
 	"sekretariat/pipeline/batch"
 )
 
@@ -27,7 +28,6 @@ const batchTime = 10 * time.Minute
 
 // Source fields of a letter of a batch, in its manifest.
 const (
-	SourceBatch   = "batch"   // submission of the pile
 	SourcePages   = "pages"   // its pages there, "3-5"
 	SourceSticker = "sticker" // number on a sticker of its first page
 )
@@ -40,7 +40,7 @@ const (
 // repetition after a crash, by whatever version of the program, finds the same
 // letters. Doubt means: one letter.
 func (p *Pipeline) partBatch(ctx context.Context, a sekretariat.ArrivedData) (bool, error) {
-	if p.o.Sheets == nil || p.o.Batches == nil || p.o.Parts == nil || a.Kind != sekretariat.KindBox || a.Sheet != "" || !p.holdsPiles(a.Box) {
+	if p.o.Sheets == nil || p.o.Batches == nil || p.o.Parts == nil || a.Kind != sekretariat.KindBox || a.Pile != "" || !p.holdsPiles(a.Box) {
 		return false, nil
 	}
 	m, err := Manifest(ctx, p.o.Vault, p.id, a.Submission)
@@ -49,9 +49,6 @@ func (p *Pipeline) partBatch(ctx context.Context, a sekretariat.ArrivedData) (bo
 	}
 	if err != nil {
 		return false, err
-	}
-	if m.Source[SourceBatch] != "" {
-		return false, nil // a letter of a pile
 	}
 	plan, err := p.plan(ctx, a)
 	if err != nil || !plan.Parted() || len(plan.Letters) == 0 {
@@ -184,9 +181,9 @@ func (p *Pipeline) agreed(ctx context.Context, a sekretariat.ArrivedData, failed
 // lies in the pile, not the octets of the copy.
 func (p *Pipeline) letterOf(a sekretariat.ArrivedData, m sekretariat.Manifest, l batch.Letter) sekretariat.Delivery {
 	pages := fmt.Sprintf("%d-%d", l.From, l.To)
-	source := map[string]string{SourceBatch: string(a.Submission), SourcePages: pages}
-	if name := m.Source["fileName"]; name != "" {
-		source["fileName"] = name
+	source := map[string]string{SourcePages: pages}
+	if name := m.Source[dropbox.SourceName]; name != "" {
+		source[dropbox.SourceName] = name
 	}
 	if l.Sticker != "" {
 		source[SourceSticker] = l.Sticker
@@ -194,7 +191,7 @@ func (p *Pipeline) letterOf(a sekretariat.ArrivedData, m sekretariat.Manifest, l
 	return sekretariat.Delivery{
 		Centre: p.id, Kind: a.Kind, Door: a.Door, Account: a.Account, Box: a.Box, Unit: a.Unit, Department: a.Department, Series: a.Series,
 		Sheet:    sekretariat.DepartmentID(l.Department),
-		Identity: func(sekretariat.BodyFacts) []string { return []string{SourceBatch, string(a.Submission), pages} },
-		Arrived:  a.Arrived, Source: source, MediaType: "application/pdf",
+		Identity: func(sekretariat.BodyFacts) []string { return []string{"batch", string(a.Submission), pages} },
+		Arrived:  a.Arrived, Pile: a.Submission, Emptying: a.Emptying, Source: source, MediaType: "application/pdf",
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/extract"
+	"sekretariat/ingest/dropbox"
 	"sekretariat/ledger"
 	"sekretariat/storage"
 )
@@ -150,7 +151,7 @@ func (p *Pipeline) openOriginal(ctx context.Context, s sekretariat.SubmissionID)
 // input is what a reader is given of an original.
 func (p *Pipeline) input(a sekretariat.ArrivedData, o original) extract.Input {
 	in := extract.Input{
-		Kind: o.manifest.Kind, Name: o.manifest.Source["fileName"], MediaType: o.manifest.Original.MediaType, Source: o.manifest.Source,
+		Kind: o.manifest.Kind, Name: o.manifest.Source[dropbox.SourceName], MediaType: o.manifest.Original.MediaType, Source: o.manifest.Source,
 		At: o.manifest.Received, Body: o.body,
 	}
 	if in.Kind == sekretariat.KindMail {

@@ -50,7 +50,9 @@ func alarmsCommand(ctx context.Context, c *cli) error {
 		if err != nil {
 			return usagef("name the letter by its id: --letter …; `sekretariat alarms list` shows them")
 		}
-		who.ID = *by
+		if who.ID, err = h.answering(ctx, centre, *by); err != nil {
+			return err
+		}
 		p := pipeline.New(pipeline.Options{Centre: centre.cfg, Log: centre.log, Vault: h.vault, Claims: h.ledger, Router: centre.router, Keys: centre.keys, Logger: h.log})
 		if err := p.TakeAlarm(ctx, who, id); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
+	"sekretariat/desk/people"
 	"sekretariat/pipeline/simulate"
 	"sekretariat/router"
 	"sekretariat/router/model"
@@ -51,6 +52,25 @@ func (h *house) routerOf(ctx context.Context, c *configs.Centre) (*router.Router
 		return nil, fmt.Errorf("model %s is stored as %s: %w", m.Version, c.Routing.Model, storage.ErrDamaged)
 	}
 	return router.NewWith(c, m)
+}
+
+// answering is who answers for a command, as events name them: the machine's own
+// user, or the id of an account of the page. Anything else might be a name, which
+// no event may hold (invariant I5).
+func (h *house) answering(ctx context.Context, centre *centreHouse, by string) (string, error) {
+	if by == machineUser() {
+		return by, nil
+	}
+	all, err := people.NewBook(centre.cfg.ID, h.vault, sekretariat.SystemClock).List(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range all {
+		if by == p.ID || by == p.Login {
+			return p.ID, nil
+		}
+	}
+	return "", usagef("--by: there is no account %q; see: sekretariat user list", by)
 }
 
 // machineUser names who runs the command without naming a person.
@@ -103,7 +123,11 @@ func simulateCommand(ctx context.Context, c *cli) error {
 	if err != nil || !*activate {
 		return err
 	}
-	return h.activate(ctx, c, centre, t, *by)
+	who, err := h.answering(ctx, centre, *by)
+	if err != nil {
+		return err
+	}
+	return h.activate(ctx, c, centre, t, who)
 }
 
 // trial makes the router of what is tried.

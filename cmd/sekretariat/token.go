@@ -19,6 +19,7 @@ type tokenFlags struct {
 	in              centreFlags
 	department, box string
 	register        bool
+	quarantine      bool
 	ttl             time.Duration
 	creds           string
 }
@@ -35,6 +36,7 @@ func tokenCommand(ctx context.Context, c *cli) error {
 	f.StringVar(&o.department, "department", "", "department whose letters and queue the token opens")
 	f.StringVar(&o.box, "box", "", "box that the token may upload into")
 	f.BoolVar(&o.register, "register", false, "the sekretariat: register and every open letter")
+	f.BoolVar(&o.quarantine, "quarantine", false, "with --register: also to call virus alarms false")
 	f.DurationVar(&o.ttl, "ttl", 365*24*time.Hour, "how long the token is valid")
 	f.StringVar(&o.creds, "creds", "", "file for the credentials of the department's NATS queue")
 	rest, err := c.parse(f)
@@ -122,6 +124,12 @@ func (o tokenFlags) scopes(centre *centreHouse) ([]string, error) {
 	}
 	if len(scopes) != 1 {
 		return nil, usagef("give exactly one of --department, --box, --register: a token opens one thing")
+	}
+	if o.quarantine {
+		if !o.register {
+			return nil, usagef("--quarantine goes with --register")
+		}
+		scopes = append(scopes, api.ScopeQuarantine)
 	}
 	return scopes, nil
 }

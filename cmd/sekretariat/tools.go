@@ -92,7 +92,11 @@ func configApply(ctx context.Context, c *cli) error {
 	}
 	defer h.close()
 	for _, centre := range h.centres {
-		version, changed, err := applyConfig(ctx, h, centre, centre.profile, *by)
+		who, err := h.answering(ctx, centre, *by)
+		if err != nil {
+			return err
+		}
+		version, changed, err := applyConfig(ctx, h, centre, centre.profile, who)
 		if err != nil {
 			return fmt.Errorf("centre %s: %w", centre.cfg.ID, err)
 		}

@@ -53,6 +53,7 @@ type desk struct {
 	pipe   *pipeline.Pipeline
 	cfg    *configs.Centre
 	other  string // a second token of the sekretariat
+	plain  string // one that may not call alarms false
 	server *httptest.Server
 	token  string
 	n      int
@@ -83,11 +84,14 @@ func openDesk(t *testing.T, address string) *desk {
 	d.pipe, d.cfg = pipeline.New(o), cfg
 	d.run(register.NewRegistrar(register.Options{Centre: d.id, Series: "rpw", Log: log, Store: h.Store, Logger: zerolog.Nop()}))
 	tokens := api.NewTokens(h.Store, sekretariat.SystemClock)
-	d.token, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister}, time.Hour, "")
+	d.token, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister, api.ScopeQuarantine}, time.Hour, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.other, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister}, time.Hour, ""); err != nil {
+	if d.other, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister, api.ScopeQuarantine}, time.Hour, ""); err != nil {
+		t.Fatal(err)
+	}
+	if d.plain, _, err = tokens.Create(t.Context(), d.id, []string{api.ScopeRegister}, time.Hour, ""); err != nil {
 		t.Fatal(err)
 	}
 	d.server = httptest.NewServer(api.New(api.Options{

@@ -18,6 +18,9 @@ import (
 func TestFalseAlarmIsReleased(t *testing.T) {
 	d := openDesk(t, virustest.Start(t).Address)
 	id := d.mail(scanned, note, archivetest.File{Name: "e.com", Content: virustest.Eicar}, archivetest.File{Name: "z.exe", Content: virustest.Invented})
+	d.token, d.plain = d.plain, d.token // a machine with the register alone has no say in it
+	d.want("POST", id, "/parts/3/unlocked", `{"reason":"sprawdzone"}`, http.StatusForbidden, "not allowed")
+	d.token, d.plain = d.plain, d.token
 	d.want("POST", id, "/parts/3/unlocked", `{"reason":" "}`, http.StatusBadRequest, "reason")
 	d.want("POST", id, "/parts/2/unlocked", `{"reason":"sprawdzone"}`, http.StatusBadRequest, "nothing was found")
 	d.want("GET", id, "/parts/3", "", http.StatusForbidden, "Wykryto wirusa")

@@ -22,14 +22,15 @@ type Incoming struct {
 	v    *Visit
 	name string
 
-	mu       sync.Mutex
-	file     *os.File
-	size     int64
-	reserved int64
-	have     extents
-	err      error // what made it worthless
-	ended    bool
-	receipt  *sekretariat.Receipt
+	mu        sync.Mutex
+	file      *os.File
+	size      int64
+	reserved  int64
+	have      extents
+	err       error // what made it worthless
+	unrenamed bool
+	ended     bool
+	receipt   *sekretariat.Receipt
 }
 
 // reserveStep is how the room of a growing file is taken from the spool.
@@ -119,7 +120,19 @@ func (in *Incoming) Fail(err error) {
 }
 
 // Rename changes the name before the commit.
-func (in *Incoming) Rename(name string) { in.name = path.Base("/" + name) }
+func (in *Incoming) Rename(name string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.name = path.Base("/" + name)
+}
+
+// Unrenamed notes that the device never gave the file its final name; a clerk
+// sees that.
+func (in *Incoming) Unrenamed() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.unrenamed = true
+}
 
 // Drop gives up what was not committed.
 func (in *Incoming) Drop(why string) {
@@ -153,6 +166,9 @@ func (in *Incoming) Commit(ctx context.Context) (sekretariat.Receipt, error) {
 	}
 	began := time.Now()
 	finding, err := in.whole()
+	if finding == "" && in.unrenamed {
+		finding = "unrenamed"
+	}
 	var r sekretariat.Receipt
 	if err == nil {
 		r, err = in.take(ctx, finding)
@@ -203,9 +219,9 @@ func (in *Incoming) take(ctx context.Context, finding string) (sekretariat.Recei
 	if finding != "" {
 		d.Source[SourceFinding] = finding
 	}
-	g.o.Emptied.assign(ctx, &d, now)
 	ctx, cancel := context.WithTimeout(ctx, g.o.Durable)
 	defer cancel()
+	g.o.Emptied.assign(ctx, &d, now)
 	ticket, err := g.o.Receiver.Take(ctx, d, io.NewSectionReader(in.file, 0, in.size))
 	if errors.Is(err, ingest.ErrTooLarge) {
 		return sekretariat.Receipt{}, ErrOverLimit

@@ -72,7 +72,7 @@ func (t *Tree) Create(name string) (*File, error) {
 		return nil, ErrNotAllowed
 	case old != nil && old.open:
 		return nil, ErrNotAllowed
-	case old == nil && t.waiting() >= maxTreeWaiting:
+	case (old == nil || old.in == nil) && t.waiting() >= maxTreeWaiting:
 		return nil, ErrSpoolFull
 	}
 	in, err := t.v.Begin(name)
@@ -275,18 +275,21 @@ func (t *Tree) List(dir string) []Entry {
 	return out
 }
 
-// End gives up what was not renamed or closed.
-func (t *Tree) End() {
+// End gives up what was not closed. A file that was closed whole under a
+// temporary name is taken in as it is: the device was told that it arrived, and
+// perhaps never renames, or lost the connection before it could.
+func (t *Tree) End(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.files {
-		if f.in == nil {
-			continue
+		switch {
+		case f.in == nil:
+		case f.open:
+			f.in.Drop("the connection ended while the file was coming")
+		default:
+			f.in.Unrenamed()
+			_, _ = f.in.Commit(ctx) // it says itself what became of the file
+			f.in = nil
 		}
-		why := "the connection ended while the file was coming"
-		if !f.open {
-			why = "the connection ended before the file got its final name"
-		}
-		f.in.Drop(why)
 	}
 }

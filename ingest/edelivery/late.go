@@ -69,8 +69,8 @@ func (c *Channel) late(ctx context.Context, it item) (out []item, err error) {
 	if err != nil {
 		return nil, failed(codeStore, err)
 	}
-	if !ok {
-		return nil, nil
+	if !ok || have[sourceEvidences] == "" {
+		return nil, nil // taken before containers told what they hold: it cannot be known what is late
 	}
 	list, err := c.evidences(ctx, it.id)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *Channel) late(ctx context.Context, it item) (out []item, err error) {
 		return nil, err
 	}
 	for _, e := range list {
-		if e.ID == "" || slices.Contains(strings.Fields(have[sourceEvidences]), e.ID) {
+		if e.ID == "" || listed(have[sourceEvidences], e.ID) {
 			continue
 		}
 		piece := item{id: it.id, label: it.label, class: edoreczenia.ClassEvidence, piece: e.ID, message: it.message}
@@ -128,8 +128,25 @@ func evidenceIDs(list []edoreczenia.Evidence) string {
 			ids = append(ids, e.ID)
 		}
 	}
+	if len(ids) == 0 {
+		return noEvidence
+	}
 	return strings.Join(ids, " ")
 }
+
+// noEvidence says that a container holds none.
+const noEvidence = "-"
+
+// listed tells whether a list of ids has id. A long list may be cut in its last
+// one; then what begins like that is taken for listed.
+func listed(list, id string) bool {
+	ids := strings.Fields(list)
+	return slices.Contains(ids, id) || len(list) >= maxListed && strings.HasPrefix(id, ids[len(ids)-1])
+}
+
+// maxListed is the length from which a list may have been cut, see
+// ingest.Receiver: a little less than its bound for one value.
+const maxListed = 8000
 
 // Kept returns what a manifest says of its source.
 type Kept func(context.Context, sekretariat.SubmissionID) (source map[string]string, ok bool, err error)

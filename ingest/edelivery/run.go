@@ -132,11 +132,6 @@ func (c *Channel) round(ctx context.Context) (soon bool, err error) {
 	if err := c.retry(ctx, began, all && complete); err != nil {
 		return false, err
 	}
-	if all && complete {
-		if err := c.lookLate(ctx, began, folders); err != nil {
-			return false, err
-		}
-	}
 	if err := c.lookSent(ctx, began); err != nil {
 		return false, err
 	}
@@ -144,7 +139,15 @@ func (c *Channel) round(ctx context.Context) (soon bool, err error) {
 	if !complete {
 		return true, nil
 	}
-	return soon, c.advance(ctx, began, all)
+	if err := c.advance(ctx, began, all); err != nil || !all {
+		return soon, err
+	}
+	// Last, and without a second try: what is late may come a night later, and
+	// must not hold up the mailbox of a provider that counts calls.
+	if err := c.lookLate(ctx, began, folders); err != nil && ctx.Err() == nil {
+		c.o.Logger.Warn().Str("channel", c.Name()).Err(err).Msg("evidence that was made later could not be asked for; it is asked for again the next night")
+	}
+	return soon, nil
 }
 
 // due lists the folders to look into: INBOX always; now and then, and in a full

@@ -9,11 +9,13 @@ package custody
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sekretariat"
@@ -22,13 +24,22 @@ import (
 	"sekretariat/storage"
 )
 
-// Book is the custody of one centre. It holds no state, so every process of an
-// installation knows the same.
+// Book is the custody of one centre. What it remembers is only a copy of the
+// ledger, so every process of an installation knows the same.
 type Book struct {
 	Centre *configs.Centre
 	Log    ledger.Log
 	Vault  *storage.Vault
 	Clock  sekretariat.Clock
+
+	mu    sync.Mutex
+	known map[string]history // by box
+}
+
+// history is what the ledger tells of a box up to a sequence.
+type history struct {
+	all []Emptying
+	seq uint64
 }
 
 // ErrInvalid: a field is wrong; the message says which, in Polish, for the form.
@@ -46,6 +57,9 @@ type Persons struct {
 	First  string `json:"first"`
 	Second string `json:"second,omitempty"`
 	Remark string `json:"remark,omitempty"`
+	// Salt keeps the digest in the event from telling who it was to somebody who
+	// tries the names of all that work there (invariant I5).
+	Salt string `json:"salt"`
 }
 
 // maxEnvelopes bounds a count; a larger one is a typing error. maxText is for
@@ -65,6 +79,7 @@ func (b *Book) Record(ctx context.Context, box string, at time.Time, envelopes i
 		return Emptying{}, err
 	}
 	who.First, who.Second, who.Remark = strings.TrimSpace(who.First), strings.TrimSpace(who.Second), strings.TrimSpace(who.Remark)
+	who.Salt = rand.Text()
 	now := b.Clock()
 	switch {
 	case at.After(now):
@@ -174,6 +189,30 @@ func (b *Book) Of(ctx context.Context, box string) ([]Emptying, error) {
 }
 
 func (b *Book) of(ctx context.Context, box string) ([]Emptying, uint64, error) {
+	last, err := b.Log.Last(ctx, ledger.Audit, subject(box))
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("emptyings of box %s: %w", box, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h := b.known[box]; h.seq == last.Seq {
+		return slices.Clone(h.all), h.seq, nil
+	}
+	all, seq, err := b.read(ctx, box)
+	if err != nil {
+		return nil, 0, err
+	}
+	if b.known == nil {
+		b.known = map[string]history{}
+	}
+	b.known[box] = history{slices.Clone(all), seq}
+	return all, seq, nil
+}
+
+func (b *Book) read(ctx context.Context, box string) ([]Emptying, uint64, error) {
 	events, err := b.Log.Subject(ctx, ledger.Audit, subject(box))
 	if err != nil {
 		return nil, 0, fmt.Errorf("emptyings of box %s: %w", box, err)
@@ -213,7 +252,7 @@ func (b *Book) Count(ctx context.Context, box, emptying string, envelopes int, r
 	if envelopes < 0 || envelopes > maxEnvelopes {
 		return fmt.Errorf("%w: liczba kopert musi być od 0 do %d", ErrInvalid, maxEnvelopes)
 	}
-	ref, err := b.seal(ctx, emptying, map[string]string{"reason": reason})
+	ref, err := b.seal(ctx, emptying, map[string]string{"reason": reason, "salt": rand.Text()})
 	if err != nil {
 		return err
 	}
@@ -234,13 +273,18 @@ func (b *Book) Count(ctx context.Context, box, emptying string, envelopes int, r
 	}
 }
 
+// Fresh is how long after an emptying a scan is taken to come from it: over a
+// weekend and a holiday. Whoever forgets to write an emptying down must not give
+// today's letters the day of last week's.
+const Fresh = 4 * 24 * time.Hour
+
 // Current is the emptying that a scan of that moment belongs to; ok is false
-// when the box was never emptied before it.
+// when the box was not emptied lately before it.
 func (b *Book) Current(ctx context.Context, box string, scanned time.Time) (e Emptying, ok bool, err error) {
 	all, err := b.Of(ctx, box)
 	for _, x := range all {
 		if !x.At.After(scanned) {
-			e, ok = x, true
+			e, ok = x, scanned.Sub(x.At) <= Fresh
 		}
 	}
 	return e, ok, err

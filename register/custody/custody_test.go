@@ -12,6 +12,7 @@ import (
 	"sekretariat/configs"
 	"sekretariat/ingest"
 	"sekretariat/ingest/ingesttest"
+	"sekretariat/ledger"
 	"sekretariat/register/custody"
 )
 
@@ -48,12 +49,15 @@ func open(t *testing.T) *office {
 }
 
 // scan brings one file of a box, as the doors do.
-func (o *office) scan(box, text string) {
+func (o *office) scan(box, text string) { o.scanOf(box, text, "") }
+
+// scanOf is scan for a letter out of a pile.
+func (o *office) scanOf(box, text string, pile sekretariat.SubmissionID) sekretariat.SubmissionID {
 	o.Helper()
 	d := sekretariat.Delivery{
 		Centre: o.centre, Kind: sekretariat.KindBox, Door: sekretariat.DoorSFTP, Account: box, Box: box,
 		Identity: func(f sekretariat.BodyFacts) []string { return []string{box, string(f.SHA256)} },
-		Arrived:  sekretariat.Arrival{At: o.now, Basis: sekretariat.BasisScanned},
+		Arrived:  sekretariat.Arrival{At: o.now, Basis: sekretariat.BasisScanned}, Pile: pile,
 	}
 	e, ok, err := o.book.Current(context.Background(), box, o.now)
 	must(o, err)
@@ -62,8 +66,9 @@ func (o *office) scan(box, text string) {
 	}
 	ticket, err := o.intake.Take(context.Background(), d, bytes.NewReader([]byte(text)))
 	must(o, err)
-	_, err = ticket.Wait(context.Background())
+	r, err := ticket.Wait(context.Background())
 	must(o, err)
+	return r.Submission
 }
 
 func (o *office) empty(box string, at time.Time, envelopes int, who custody.Persons) (custody.Emptying, error) {
@@ -170,5 +175,59 @@ func TestTogether(t *testing.T) {
 		if e.Emptying != fmt.Sprintf("wejscie-%d", i+1) {
 			t.Errorf("emptying %d is %s", i+1, e.Emptying)
 		}
+	}
+}
+
+// What was scanned after last week's emptying and before today's was written
+// down belongs to today's; its day of receipt is asked about.
+func TestLateAfterAnother(t *testing.T) {
+	o := open(t)
+	_, err := o.empty("wejscie", o.now.Add(-24*time.Hour), 0, anna)
+	must(t, err)
+	today := o.now.Add(-time.Minute)
+	o.scan("wejscie", "one")
+	o.now = o.now.Add(time.Hour)
+	_, err = o.empty("wejscie", today, 1, anna)
+	must(t, err)
+	lines, err := o.book.Report(context.Background(), "wejscie", today.Add(-48*time.Hour))
+	if err != nil || len(lines) != 2 || lines[0].Letters != 0 || lines[1].Letters != 1 || lines[0].Question() != "" {
+		t.Errorf("report %+v, %v", lines, err)
+	}
+	// An emptying of long ago says nothing of today's scans.
+	if _, ok, err := o.book.Current(context.Background(), "wejscie", o.now.Add(custody.Fresh+time.Hour)); ok || err != nil {
+		t.Errorf("an emptying of long ago is current: %t, %v", ok, err)
+	}
+}
+
+// The event of an emptying does not tell who it was to somebody who tries names.
+func TestNamesCannotBeTried(t *testing.T) {
+	o := open(t)
+	a, err := o.empty("wejscie", o.now.Add(-time.Hour), 1, anna)
+	must(t, err)
+	b, err := o.empty("wejscie", o.now, 1, anna)
+	must(t, err)
+	if a.Persons.SHA256 == b.Persons.SHA256 {
+		t.Error("the same name has the same digest")
+	}
+}
+
+// A pile is one file; its letters are counted, not the pile.
+func TestPile(t *testing.T) {
+	o := open(t)
+	began := o.now
+	_, err := o.empty("wejscie", began, 2, anna)
+	must(t, err)
+	pile := o.scanOf("wejscie", "pile", "")
+	e, err := sekretariat.NewEvent(sekretariat.EventSorted, o.centre, "test", string(pile), 0, o.now, sekretariat.SortedData{
+		Arrived: sekretariat.ArrivedData{Submission: pile}, Letters: []sekretariat.SortedLetter{{Part: 1, Action: sekretariat.ActionPark, Reason: sekretariat.ParkBatch}},
+	})
+	must(t, err)
+	_, err = o.book.Log.Append(context.Background(), ledger.Letter, ledger.Record{Subject: string(pile), Event: e})
+	must(t, err)
+	o.scanOf("wejscie", "first of it", pile)
+	o.scanOf("wejscie", "second of it", pile)
+	lines, err := o.book.Report(context.Background(), "wejscie", began)
+	if err != nil || len(lines) != 1 || lines[0].Letters != 2 || len(lines[0].Batches) != 1 || lines[0].Question() != "" {
+		t.Errorf("report %+v, %v", lines, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sekretariat"
@@ -15,6 +16,7 @@ type Line struct {
 	Emptying
 	Batches []Batch // files that were scanned, in the order of arrival
 	Letters int     // letters in them, parked ones among them
+	Astray  int     // letters with the day of receipt of another emptying or of none
 }
 
 // Batch is one file of a box.
@@ -25,6 +27,7 @@ type Batch struct {
 	Letters    int
 	Numbers    []sekretariat.Number // of those that are registered
 	Parked     int
+	astray     int
 	Refused    bool // no scan came, only a note about one that could not be taken in
 }
 
@@ -65,8 +68,8 @@ func (b *Book) Report(ctx context.Context, box string, since time.Time) ([]Line,
 		if l == nil {
 			return nil
 		}
-		batch, err := b.batch(ctx, a)
-		l.Batches, l.Letters = append(l.Batches, batch), l.Letters+batch.Letters
+		batch, err := b.batch(ctx, a, sekretariat.Day(l.At))
+		l.add(a.Pile, batch)
 		return err
 	})
 	if err != nil {
@@ -75,22 +78,34 @@ func (b *Book) Report(ctx context.Context, box string, since time.Time) ([]Line,
 	return lines, nil
 }
 
-// lineOf finds the emptying of a file: the one that it was given to when it
-// came in, else, where that was written down late, the last one before it.
+// add counts a file. A letter out of a pile belongs to the pile's file.
+func (l *Line) add(pile sekretariat.SubmissionID, f Batch) {
+	l.Letters, l.Astray = l.Letters+f.Letters, l.Astray+f.astray
+	if i := slices.IndexFunc(l.Batches, func(b Batch) bool { return b.Submission == pile }); pile != "" && i >= 0 {
+		b := &l.Batches[i]
+		b.Letters, b.Parked, b.Numbers = b.Letters+f.Letters, b.Parked+f.Parked, append(b.Numbers, f.Numbers...)
+		return
+	}
+	l.Batches = append(l.Batches, f)
+}
+
+// lineOf finds the emptying of a file: the last one before it, if that was
+// written down only later, or if none was at hand; else the one that the file was
+// given to when it came in.
 func lineOf(lines []Line, a sekretariat.ArrivedData) *Line {
 	var by *Line
 	for i := range lines {
-		if lines[i].EmptiedData.Emptying == a.Emptying {
-			return &lines[i]
-		}
-		if !lines[i].At.After(a.Received) && lines[i].Recorded.After(a.Received) {
-			by = &lines[i]
+		l := &lines[i]
+		late := !l.At.After(a.Received) && (a.Emptying == "" || l.Recorded.After(a.Received))
+		if l.EmptiedData.Emptying == a.Emptying || late {
+			by = l
 		}
 	}
 	return by
 }
 
-func (b *Book) batch(ctx context.Context, a sekretariat.ArrivedData) (Batch, error) {
+// batch looks at what became of one file; day is that of its emptying.
+func (b *Book) batch(ctx context.Context, a sekretariat.ArrivedData, day string) (Batch, error) {
 	batch := Batch{Submission: a.Submission, Door: a.Door, Received: a.Received, Refused: a.Park != ""}
 	if batch.Refused {
 		return batch, nil
@@ -111,10 +126,13 @@ func (b *Book) batch(ctx context.Context, a sekretariat.ArrivedData) (Batch, err
 	}
 	batch.Letters = 0
 	for _, l := range state.Letters {
-		if l.Reason == sekretariat.ParkPackage {
+		if l.Reason == sekretariat.ParkPackage || l.Reason == sekretariat.ParkBatch {
 			continue // what it held are submissions of their own, and no paper
 		}
 		batch.Letters++
+		if sekretariat.Day(l.Arrived.Arrived.At) != day {
+			batch.astray++
+		}
 		switch {
 		case !l.Number.IsZero():
 			batch.Numbers = append(batch.Numbers, l.Number)
@@ -126,13 +144,16 @@ func (b *Book) batch(ctx context.Context, a sekretariat.ArrivedData) (Batch, err
 }
 
 // Question is what is to be cleared up about an emptying, in plain Polish; ""
-// if its letters are as many as its envelopes.
+// if its letters are as many as its envelopes and have its day.
 func (l Line) Question() string {
 	switch n := l.Missing(); {
 	case n > 0:
 		return fmt.Sprintf("brakuje pism: %d. Zeskanuj resztę albo policz koperty ponownie", n)
 	case n < 0:
 		return fmt.Sprintf("pism jest więcej niż kopert: o %d. Policz koperty ponownie albo sprawdź podział skanu", -n)
+	}
+	if l.Astray > 0 {
+		return fmt.Sprintf("pisma z inną datą wpływu niż dzień opróżnienia: %d. Popraw datę w tych pismach", l.Astray)
 	}
 	return ""
 }

@@ -406,16 +406,14 @@ func (t *trainer) sureAt(held []heldOut) float64 {
 
 func (t *trainer) card(held []heldOut, o TrainOptions) Card {
 	c := Card{Letters: len(t.list), Digest: o.Digest, Folds: o.Folds}
-	kinds, urgent, found, calm, alarms := 0, 0, 0, 0, 0
+	first, second, kinds, urgent, found, calm, alarms := 0, 0, 0, 0, 0, 0, 0
 	for i, h := range held {
-		right := func(k int) float64 {
-			if h.Labels[k].Name == t.list[i].Label {
-				return 1 / float64(len(held))
-			}
-			return 0
+		switch t.list[i].Label {
+		case h.Labels[0].Name:
+			first++
+		case h.Labels[1].Name:
+			second++
 		}
-		c.Top1 += right(0)
-		c.Top2 += right(0) + right(1)
 		if t.kind[i] >= 0 {
 			kinds++
 			if h.Kinds[0].Name == t.list[i].Kind {
@@ -435,6 +433,8 @@ func (t *trainer) card(held []heldOut, o TrainOptions) Card {
 			}
 		}
 	}
+	c.Top1 = float64(first) / float64(max(len(held), 1)) // summed as counts: shares of one letter round
+	c.Top2 = float64(first+second) / float64(max(len(held), 1))
 	c.Kind /= float64(max(kinds, 1))
 	c.Recall = float64(found) / float64(max(urgent, 1))
 	c.Alarms = float64(alarms) / float64(max(calm, 1))

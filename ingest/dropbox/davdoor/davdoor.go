@@ -73,22 +73,26 @@ func (s *Server) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			s.sweep(0)
+			s.sweep(context.WithoutCancel(ctx), 0)
 			return nil
 		case <-t.C:
-			s.sweep(s.o.Keep)
+			s.sweep(ctx, s.o.Keep)
 		}
 	}
 }
 
-func (s *Server) sweep(older time.Duration) {
+func (s *Server) sweep(ctx context.Context, older time.Duration) {
+	var ended []*tree
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for user, t := range s.trees {
 		if t.busy == 0 && s.o.Clock().Sub(t.last) >= older {
-			t.End()
+			ended = append(ended, t)
 			delete(s.trees, user)
 		}
+	}
+	s.mu.Unlock()
+	for _, t := range ended { // taking files in takes its time
+		t.End(ctx)
 	}
 }
 
@@ -114,6 +118,11 @@ const allowed = "OPTIONS, PROPFIND, PROPPATCH, HEAD, PUT, POST, MKCOL, MOVE, DEL
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The server reads what is left of a body before it answers: without a
+	// deadline a body that never comes would hold its connection for ever.
+	// Without a connection (a test) there is none to set.
+	deadline := time.Now().Add(s.o.Idle)
+	_ = http.NewResponseController(w).SetReadDeadline(deadline)
 	w.Header().Set("DAV", "1, 2")
 	w.Header().Set("MS-Author-Via", "DAV") // the WebDAV client of Windows asks for it
 	w.Header().Set("Cache-Control", "no-store")
@@ -187,6 +196,9 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request, t *tree) {
 		return
 	case r.Header.Get("Content-Encoding") != "" && !strings.EqualFold(r.Header.Get("Content-Encoding"), "identity"):
 		http.Error(w, "send the file without Content-Encoding", http.StatusUnsupportedMediaType)
+		return
+	case strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/"):
+		http.Error(w, "send the file itself, not a form", http.StatusUnsupportedMediaType)
 		return
 	case s.o.Limit > 0 && r.ContentLength > s.o.Limit:
 		s.fail(w, dropbox.ErrOverLimit)

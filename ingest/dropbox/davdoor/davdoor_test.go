@@ -2,6 +2,7 @@ package davdoor_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ func must(t testing.TB, errs ...error) {
 const secret = "dlugie haslo skanera"
 
 type office struct {
+	door *davdoor.Server
 	*testing.T
 	house  *ingesttest.House
 	centre sekretariat.CentreID
@@ -64,6 +66,7 @@ func open(t *testing.T) *office {
 	must(t, err)
 	s, err := davdoor.New(davdoor.Options{Gate: g, Limit: 4 << 20, Logger: zerolog.Nop()})
 	must(t, err)
+	o.door = s
 	o.server = httptest.NewServer(s)
 	t.Cleanup(o.server.Close)
 	return o
@@ -200,5 +203,28 @@ func TestCurl(t *testing.T) {
 	out, err := exec.Command(tool, "-sSf", "-u", "ksero:"+secret, "-T", file, o.server.URL+"/").CombinedOutput()
 	if err != nil || o.kept() != 1 {
 		t.Errorf("%v: %s, %d submissions", err, out, o.kept())
+	}
+}
+
+// A device that was told that its file arrived and never renames it loses
+// nothing: the file is taken in as it is.
+func TestNeverRenamed(t *testing.T) {
+	o := open(t)
+	if s, _ := o.ask("PUT", "/~skan.pdf", bytes.NewReader(pdf("x"))); s != 201 || o.kept() != 0 {
+		t.Fatalf("a temporary name: %d, %d submissions", s, o.kept())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	must(t, o.door.Run(ctx)) // the door closes
+	if n := o.kept(); n != 1 {
+		t.Errorf("%d submissions, want 1", n)
+	}
+}
+
+// A form is not a scan.
+func TestForm(t *testing.T) {
+	o := open(t)
+	if s, _ := o.ask("POST", "/skan.pdf", strings.NewReader("--b\r\n"), "Content-Type", "multipart/form-data; boundary=b"); s != 415 || o.kept() != 0 {
+		t.Errorf("a form: %d, %d submissions", s, o.kept())
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -130,8 +129,13 @@ func (s *Server) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
-			return fmt.Errorf("SFTP door: accept: %w", err)
+		if err != nil { // no file descriptors left: the door waits, the rest of the service goes on
+			s.o.Logger.Warn().Err(err).Msg("SFTP: no connection can be accepted; trying again")
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			continue
 		}
 		s.running.Go(func() { s.serve(ctx, c) })
 	}

@@ -19,7 +19,7 @@ type tree struct {
 
 func newTree(ctx context.Context, v *dropbox.Visit) *tree { return &tree{ctx: ctx, t: v.NewTree()} }
 
-func (t *tree) end() { t.t.End() }
+func (t *tree) end() { t.t.End(context.WithoutCancel(t.ctx)) }
 
 // status translates our answers into those of SFTP. Texts reach the device.
 func status(err error) error {
