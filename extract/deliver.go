@@ -23,6 +23,7 @@ type Parts struct {
 	As       string              `json:"as,omitempty"`       // AsIs, AsPreview, AsOpened or AsPages
 	Page     int                 `json:"page,omitempty"`     // of a picture's preview, from 1; the first with AsPages
 	To       int                 `json:"to,omitempty"`       // with AsPages: the last page
+	Count    int                 `json:"count,omitempty"`    // with AsPages: pages of the whole as Sheets saw them, 0 = not known
 }
 
 // Stream tells whether the content of a part is a stretch of the original, or

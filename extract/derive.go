@@ -43,11 +43,14 @@ func (d Direct) derive(ctx context.Context, ask Parts, p sekretariat.Part, conte
 	if ask.As == AsIs {
 		return io.NopCloser(content), "", nil
 	}
-	body, err := d.spool(io.LimitReader(content, maxLook))
+	body, err := d.spool(io.LimitReader(content, maxLook+1))
 	if err != nil {
 		return nil, "", err
 	}
 	defer body.Close()
+	if body.size > maxLook { // what is cut off is not what was asked for
+		return nil, "", archive.ErrLimit
+	}
 	refine(&p, body)
 	if ask.Password != "" {
 		opened, err := d.decrypt(ctx, p.Type, body, ask.Password)
@@ -67,7 +70,7 @@ func (d Direct) derive(ctx context.Context, ask Parts, p sekretariat.Part, conte
 		}, p.Type)
 	}
 	if ask.As == AsPages {
-		return d.pages(ctx, body, ask.Page, ask.To)
+		return d.pages(ctx, body, ask.Page, ask.To, ask.Count)
 	}
 	return d.preview(ctx, p.Type, body, ask.Page)
 }
@@ -171,13 +174,10 @@ func (d Direct) decrypt(ctx context.Context, typ string, body *spooled, password
 			// for all to see.
 			err := d.tool(ctx, body, strings.NewReader(password+"\n"), w, "qpdf", "--decrypt", "--password-file=-", "/dev/fd/3", "-")
 			var exit *exec.ExitError
-			switch {
-			case errors.As(err, &exit) && exit.ExitCode() == exitWarning:
-				return nil
-			case errors.As(err, &exit) && exit.ExitCode() == exitError:
+			if errors.As(err, &exit) && exit.ExitCode() == exitError {
 				return archive.ErrPassword
 			}
-			return err
+			return warned(err)
 		})
 	case office.TypeEncrypted, office.TypeODT, office.TypeODS, office.TypeODP:
 		return d.filled(func(w io.Writer) error {

@@ -61,9 +61,10 @@ type pageFrame struct {
 
 type previewHead struct{ Number, Edge int }
 
-// The time between two frames: a list of pages is read within, or a copy
-// written.
-const pagesPatience = 150 * time.Second
+// The time between two frames: a list of pages is read within, each of them by
+// itself when the list fails, and turned, or a copy is written. The pages' own
+// limits (see package recognise) end before.
+const pagesPatience = 10 * time.Minute
 
 // maxPreview bounds one preview, octets.
 const maxPreview = 16 << 20
@@ -166,11 +167,14 @@ type pageServer struct {
 }
 
 func (s *pageServer) part(ctx context.Context, p sekretariat.Part, content io.Reader) error {
-	held, err := s.d.spool(io.LimitReader(content, maxLook))
+	held, err := s.d.spool(io.LimitReader(content, maxLook+1))
 	if err != nil {
 		return err
 	}
 	defer held.Close()
+	if held.size > maxLook {
+		return fmt.Errorf("%w: more than %d octets", page.ErrDamaged, int64(maxLook))
+	}
 	o := page.Options{Password: s.ask.Password, Temp: s.d.Temp, Cache: s.ask.Cache}
 	if s.ask.Text {
 		return s.text(ctx, held, p.Type, o)

@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"codeberg.org/go-pdf/fpdf"
@@ -27,6 +28,10 @@ type Sheet struct {
 	Codes  []sekretariat.Code `json:"codes,omitempty"`
 	Failed bool               `json:"failed,omitempty"` // the page cannot be decoded
 }
+
+// sheetsTime bounds the look at a file: a pile that takes longer is registered as
+// one letter.
+const sheetsTime = 10 * time.Minute
 
 // sheetTime bounds the look at one page: a page that takes longer has no codes.
 const sheetTime = 5 * time.Second
@@ -47,7 +52,7 @@ func (d Direct) Sheets(ctx context.Context, body sekretariat.Body, cache string)
 		return nil, err
 	}
 	defer src.Close()
-	if src.Pages() < 2 {
+	if n := src.Pages(); n < 2 || n >= page.MaxPages { // there may be more than are looked at: nobody may get a part of it
 		return nil, nil
 	}
 	var out []Sheet
@@ -100,6 +105,8 @@ func (p *Pool) Sheets(ctx context.Context, body sekretariat.Body, cache string) 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	ctx, cancel := context.WithTimeout(ctx, sheetsTime) // not while it waits for its turn
+	defer cancel()
 	c, err := p.startWithFile(ctx, body)
 	if err != nil {
 		return nil, err
@@ -117,24 +124,35 @@ func (p *Pool) Sheets(ctx context.Context, body sekretariat.Body, cache string) 
 	return a.Sheets, errorOf(a.Code, a.Error)
 }
 
-// pages copies pages from..to of a file into a PDF of their own. Streams of a
-// PDF are taken over as they are; of a file that qpdf refuses, and of pictures,
-// the pages as they are decoded.
-func (d Direct) pages(ctx context.Context, body *spooled, from, to int) (io.ReadCloser, string, error) {
+// pages copies pages from..to of a file of count pages (0 = not known) into a PDF
+// of their own. Streams of a PDF are taken over as they are; of a file in which
+// qpdf has to repair anything or counts other pages than those that were looked
+// at, and of pictures, the pages as they are decoded.
+func (d Direct) pages(ctx context.Context, body *spooled, from, to, count int) (io.ReadCloser, string, error) {
 	const pdfType = "application/pdf"
 	typ, err := typeOfBody(body)
 	if err != nil {
 		return nil, "", err
 	}
-	if typ == pdfType {
+	if typ == pdfType && d.counts(ctx, body, count) {
 		made, t, err := d.keep(func(w io.Writer) error {
-			return warned(d.tool(ctx, body, nil, w, "qpdf", "--deterministic-id", "--empty", "--pages", "/dev/fd/3", span(from, to), "--", "-"))
+			return d.tool(ctx, body, nil, w, "qpdf", "--deterministic-id", "--remove-unreferenced-resources=yes", "--empty", "--pages", "/dev/fd/3", span(from, to), "--", "-")
 		}, pdfType)
 		if err == nil || ctx.Err() != nil {
 			return made, t, err
 		}
 	}
 	return d.keep(func(w io.Writer) error { return d.drawPages(ctx, typ, body, from, to, w) }, pdfType)
+}
+
+// counts tells whether qpdf finds as many pages as were looked at.
+func (d Direct) counts(ctx context.Context, body *spooled, count int) bool {
+	var out bytes.Buffer
+	if err := d.tool(ctx, body, nil, &out, "qpdf", "--show-npages", "/dev/fd/3"); err != nil {
+		return false
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(out.String()))
+	return err == nil && (count == 0 || n == count)
 }
 
 func span(from, to int) string { return strconv.Itoa(from) + "-" + strconv.Itoa(to) }

@@ -8,7 +8,8 @@ import (
 	"io"
 	"os"
 	"slices"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sekretariat"
 	"sekretariat/configs"
@@ -22,9 +23,15 @@ type Sheets interface {
 	Sheets(ctx context.Context, body sekretariat.Body, engineCache string) ([]extract.Sheet, error)
 }
 
-// batchTime bounds what looking for separators may cost: a pile that takes
-// longer is registered as one letter.
-const batchTime = 10 * time.Minute
+// passing marks an error of ours (store, disk, processes) that says nothing of
+// the pile: it is tried again. Any other error makes the pile one letter, for no
+// letter may wait for ever.
+type passing struct{ error }
+
+// Unwrap gives the error itself.
+func (p passing) Unwrap() error { return p.error }
+
+func passes(err error) bool { return errors.As(err, new(passing)) }
 
 // Source fields of a letter of a batch, in its manifest.
 const (
@@ -80,13 +87,13 @@ func (p *Pipeline) holdsPiles(box string) bool {
 
 // plan looks at the pages once and claims what it makes of them.
 func (p *Pipeline) plan(ctx context.Context, a sekretariat.ArrivedData) (batch.Plan, error) {
-	bounded, cancel := context.WithTimeout(ctx, batchTime)
-	defer cancel()
 	var plan batch.Plan
-	sheets, err := p.sheets(bounded, a)
+	sheets, err := p.sheets(ctx, a)
 	switch {
 	case ctx.Err() != nil:
 		return plan, ctx.Err()
+	case passes(err):
+		return plan, err
 	case err != nil:
 		p.o.Logger.Warn().Err(err).Str("submission", string(a.Submission)).Msg("the pages of a scan cannot be looked at before it is registered; it is registered as one letter")
 	default:
@@ -112,6 +119,9 @@ func (p *Pipeline) plan(ctx context.Context, a sekretariat.ArrivedData) (batch.P
 
 func (p *Pipeline) sheets(ctx context.Context, a sekretariat.ArrivedData) ([]extract.Sheet, error) {
 	o, err := p.openOriginal(ctx, a.Submission)
+	if err != nil && !hopeless(err) {
+		return nil, passing{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +133,9 @@ func (p *Pipeline) sheets(ctx context.Context, a sekretariat.ArrivedData) ([]ext
 // the first letter is taken. The files are anonymous and end with the process.
 func (p *Pipeline) copies(ctx context.Context, a sekretariat.ArrivedData, plan batch.Plan) (made []*os.File, err error) {
 	o, err := p.openOriginal(ctx, a.Submission)
+	if err != nil && !hopeless(err) {
+		return nil, passing{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +143,16 @@ func (p *Pipeline) copies(ctx context.Context, a sekretariat.ArrivedData, plan b
 	for _, l := range plan.Letters {
 		f, err := extract.Anonymous(p.o.Temp)
 		if err != nil {
-			return made, err
+			return made, passing{err}
 		}
 		made = append(made, f)
-		ask := extract.Parts{Want: []string{""}, As: extract.AsPages, Page: l.From, To: l.To}
+		ask := extract.Parts{Want: []string{""}, As: extract.AsPages, Page: l.From, To: l.To, Count: plan.Pages}
 		size := int64(0)
 		err = p.o.Parts.Parts(ctx, o.body, ask, func(_ sekretariat.Part, content io.Reader) error {
-			size, err = io.Copy(f, content)
+			var err error
+			if size, err = io.Copy(f, content); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+				return passing{err}
+			}
 			return err
 		})
 		if err == nil && size == 0 {
@@ -158,6 +174,9 @@ func (p *Pipeline) copies(ctx context.Context, a sekretariat.ArrivedData, plan b
 func (p *Pipeline) agreed(ctx context.Context, a sekretariat.ArrivedData, failed error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
+	}
+	if passes(failed) {
+		return false, failed
 	}
 	const parted, whole = "parted", "whole"
 	say := parted

@@ -45,3 +45,6 @@ func HandleRecover(p *Pipeline, ctx context.Context, s ledger.Stored) error { re
 func HandleRecognise(p *Pipeline, ctx context.Context, s ledger.Stored) error {
 	return p.recognise(ctx, s)
 }
+
+// Again is the decision that follows from a further reading.
+var Again = again

@@ -75,3 +75,33 @@ func said(r *sekretariat.Reading, number string) bool {
 	return strings.Contains(r.Text, number) || strings.Contains(r.Subject, number) ||
 		slices.ContainsFunc(r.Parts, func(p sekretariat.Part) bool { return strings.Contains(p.Text, number) })
 }
+
+// overlay adds to a reading what a later one knows more of the same parts: text
+// of scans, files that came afterwards, what is known of pages.
+func overlay(r, later *sekretariat.Reading) *sekretariat.Reading {
+	out := *r
+	out.Parts, out.Pages = slices.Clone(r.Parts), slices.Clone(r.Pages)
+	if len(later.Text) > len(out.Text) {
+		out.Text = later.Text
+	}
+	for i := range out.Parts {
+		p := &out.Parts[i]
+		k := slices.IndexFunc(later.Parts, func(q sekretariat.Part) bool { return q.Path == p.Path })
+		if k >= 0 && len(later.Parts[k].Text) > len(p.Text) {
+			*p = later.Parts[k]
+		}
+	}
+	for i := range out.Pages {
+		p := &out.Pages[i]
+		k := slices.IndexFunc(later.Pages, func(q sekretariat.Page) bool { return q.Part == p.Part && q.Number == p.Number })
+		if k >= 0 && later.Pages[k].Confidence > p.Confidence {
+			*p = later.Pages[k]
+		}
+	}
+	for _, n := range later.CaseNumbers {
+		if !slices.Contains(out.CaseNumbers, n) {
+			out.CaseNumbers = append(slices.Clone(out.CaseNumbers), n)
+		}
+	}
+	return &out
+}

@@ -206,6 +206,10 @@ func addText(r *sekretariat.Reading, rec *sekretariat.Recognition, poor bool) (c
 		}
 	}
 	found := slices.ContainsFunc(r.Findings, func(f sekretariat.Finding) bool { return f.Code == FindingPoor })
+	if !poor && found { // a better run takes it back
+		r.Findings = slices.DeleteFunc(r.Findings, func(f sekretariat.Finding) bool { return f.Code == FindingPoor })
+		changed = true
+	}
 	if poor && !found && len(r.Findings) < sekretariat.MaxFindings {
 		r.Findings = append(r.Findings, sekretariat.Finding{Code: FindingPoor})
 		changed = true

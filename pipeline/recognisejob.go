@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -246,7 +247,7 @@ func (j *job) finish() error {
 	if err := j.keep(ref.Key, raw); err != nil {
 		return err
 	}
-	d := outcome(j.result)
+	d := outcome(j.result, j.count)
 	d.Result = &ref
 	// First the reading, then the word that it is done: a crash between them
 	// repeats both.
@@ -258,14 +259,15 @@ func (j *job) finish() error {
 	return j.tell(d)
 }
 
-// outcome judges what was recognised.
-func outcome(rec sekretariat.Recognition) sekretariat.RecognisedData {
+// outcome judges what was recognised of so many pages.
+func outcome(rec sekretariat.Recognition, count int) sekretariat.RecognisedData {
 	d := sekretariat.RecognisedData{State: sekretariat.RecognitionDone}
-	letters, sure, fine, lost := 0, 0, 0, ""
+	letters, sure, fine, seen, lost := 0, 0, 0, 0, ""
 	for _, part := range rec.Parts {
 		if part.Code != "" {
 			lost = part.Code
 		}
+		seen += len(part.Pages)
 		for _, q := range part.Pages {
 			if q.Code != "" {
 				lost = q.Code
@@ -282,6 +284,8 @@ func outcome(rec sekretariat.Recognition) sekretariat.RecognisedData {
 		d.State, d.Code = sekretariat.RecognitionFailed, lost
 	case letters > 0 && d.Confidence < poorBelow:
 		d.State = sekretariat.RecognitionPoor
+	case seen < count: // the reading ended before the last page: a person looks
+		d.State, d.Code = sekretariat.RecognitionPoor, cmp.Or(lost, codeKilled)
 	default:
 		d.Code = lost // some pages
 	}

@@ -223,7 +223,15 @@ func (p *Pipeline) reconsider(ctx context.Context, s ledger.Stored) error {
 	if err != nil {
 		return err
 	}
-	advice := p.o.Router.Advise(router.Facts{Arrived: d.Arrived, Reading: *reading, Now: p.o.Clock()})
+	facts := router.Facts{Arrived: d.Arrived, Reading: *reading, Now: p.o.Clock()}
+	state, _, err := State(ctx, p.o.Log, d.Letter.Submission())
+	if err != nil {
+		return err
+	}
+	if l := state.Letters[d.Letter.Part()]; l != nil && l.Decision.Rule == router.RuleSheet {
+		facts.Arrived.Sheet = "" // what do the words say? Where they disagree with the sheet, people are told
+	}
+	advice := p.o.Router.Advise(facts)
 	ref, err := p.keepAdvice(ctx, d.Letter, advice)
 	if err != nil {
 		return err
@@ -233,7 +241,7 @@ func (p *Pipeline) reconsider(ctx context.Context, s ledger.Stored) error {
 			return nil, nil
 		}
 		said := advice.Decision
-		if poor(reading) && said.Urgency == sekretariat.Normal {
+		if poor(reading) && said.Urgency == sekretariat.Normal && !said.Closed {
 			said.Department = sekretariat.Sekretariat // a person decides; the hint stays
 		}
 		decision, changed := again(l, said)
@@ -265,6 +273,16 @@ func again(l *sekretariat.Letter, said sekretariat.Decision) (d sekretariat.Deci
 	untouched := now.Rule != RulePerson && l.Status == sekretariat.StatusRouted
 	nobodys := l.Department == sekretariat.Sekretariat && said.Department != sekretariat.Sekretariat
 	switch {
+	case said.Closed && !now.Closed: // mail that must not be opened (rule P13), whoever put it there
+		if now.Urgency.Above(said.Urgency) {
+			said.Urgency = now.Urgency
+		}
+		if !untouched { // it stays with those who have it, and is hidden from all others
+			now.Urgency, now.Closed, now.Silent, now.Copies = said.Urgency, true, true, nil
+			return now, true
+		}
+		said.Silent = true
+		return said, true
 	case untouched && (nobodys || higher && said.Urgency == sekretariat.Danger):
 		if now.Urgency.Above(said.Urgency) {
 			said.Urgency = now.Urgency

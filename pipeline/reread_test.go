@@ -133,3 +133,25 @@ func (o *office) events(id sekretariat.LetterID) int {
 	}
 	return len(events)
 }
+
+// Words that must not be opened, found in a scan, hide a letter wherever it lies
+// (rule P13): untouched it goes to the closed queue, else it stays with those who
+// have it and with nobody else.
+func TestClosedByAFurtherReading(t *testing.T) {
+	said := sekretariat.Decision{Department: "zamkniety", Closed: true, Silent: true, Rule: "closed"}
+	for name, c := range map[string]struct {
+		letter sekretariat.Letter
+		to     sekretariat.DepartmentID
+	}{
+		"with the sekretariat": {sekretariat.Letter{Department: sekretariat.Sekretariat, Status: sekretariat.StatusRouted, Decision: sekretariat.Decision{Department: sekretariat.Sekretariat, Rule: "fallback"}}, "zamkniety"},
+		"behind a sheet":       {sekretariat.Letter{Department: "bezdomnosc", Status: sekretariat.StatusRouted, Decision: sekretariat.Decision{Department: "bezdomnosc", Rule: "karta"}}, "zamkniety"},
+		"sent by a person":     {sekretariat.Letter{Department: "bezdomnosc", Status: sekretariat.StatusRouted, Decision: sekretariat.Decision{Department: "bezdomnosc", Rule: pipeline.RulePerson, Copies: []sekretariat.DepartmentID{"przemoc"}}}, "bezdomnosc"},
+		"taken":                {sekretariat.Letter{Department: "bezdomnosc", Status: sekretariat.StatusTaken, Decision: sekretariat.Decision{Department: "bezdomnosc", Rule: "nocleg"}}, "bezdomnosc"},
+	} {
+		c.letter.Routed = time.Now()
+		d, changed := pipeline.Again(&c.letter, said)
+		if !changed || !d.Closed || !d.Silent || d.Department != c.to || len(d.Copies) > 0 {
+			t.Errorf("%s: changed %t, %+v", name, changed, d)
+		}
+	}
+}

@@ -170,6 +170,9 @@ func (p *Pipeline) Join(ctx context.Context, who sekretariat.Principal, id sekre
 		if to == nil || to.Cancelled || !to.Decided() || to.Department != sekretariat.Sekretariat || len(to.Copies) > 0 {
 			return fmt.Errorf("%w: the letter to join with must be with the sekretariat, too", ErrInvalid)
 		}
+		if l.Decision.Urgency.Above(to.Decision.Urgency) { // an alarm that is open must not end with the entry
+			return fmt.Errorf("%w: this letter is more urgent than the one that would take it over; join that one into this", ErrInvalid)
+		}
 		d, err := p.joining(ctx, l, to, reason)
 		if err != nil {
 			return err
@@ -191,6 +194,13 @@ func (p *Pipeline) joining(ctx context.Context, l, to *sekretariat.Letter, reaso
 	whole, err := p.readOriginal(ctx, l.Arrived)
 	if err != nil {
 		return d, err
+	}
+	for _, had := range []*sekretariat.Letter{to, l} { // text of scans and late files came after the first reading
+		r, err := LoadReading(ctx, p.o.Vault, p.id, had.ID.Submission(), had.Reading)
+		if err != nil {
+			return d, err
+		}
+		whole = overlay(whole, r)
 	}
 	ref, err := p.sealReading(ctx, l.ID.Submission(), narrow(whole, d.Range), fmt.Sprintf("%d.joined.%d.json", to.ID.Part(), l.ID.Part()))
 	if err != nil {

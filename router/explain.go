@@ -26,7 +26,7 @@ var ruleText = map[string]string{
 	ruleNamed:   "pismo wymienia nazwę działu",
 	ruleAccount: "tędy wpływają pisma do tego działu",
 	ruleAuto:    "to wiadomość wysłana automatycznie",
-	ruleSheet:   "pismo zeskanowano za kartą rozdzielającą tego działu",
+	RuleSheet:   "pismo zeskanowano za kartą rozdzielającą tego działu",
 	ruleModel:   "pismo jest podobne do tych, które należą do tego działu",
 	RuleAbout:   "to dowód do pisma, które ma ten dział",
 	ruleClosed:  "pismo ma oznaczenie korespondencji zastrzeżonej",

@@ -48,6 +48,18 @@ func (r *Router) Lesson(f Facts) Lesson {
 	}
 }
 
+// Shields tells whether letters about violence go to a department, as owner or
+// copy.
+func (r *Router) Shields(d sekretariat.DepartmentID) bool {
+	to := r.centre.Labels[violence]
+	for _, unit := range to.ByUnit {
+		if unit == d {
+			return true
+		}
+	}
+	return d != "" && (to.Department == d || slices.Contains(to.Copies, d))
+}
+
 // Place names a department for a layer.
 func Place(d sekretariat.DepartmentID) string { return placeOf(target{department: d}) }
 

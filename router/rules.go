@@ -32,7 +32,7 @@ var (
 )
 
 // reserved are the ids of decisions that no configured rule makes.
-var reserved = []string{ruleCase, ruleNamed, ruleAccount, ruleAuto, ruleFallback, ruleModel, ruleSuggest, ruleClosed, ruleSheet}
+var reserved = []string{ruleCase, ruleNamed, ruleAccount, ruleAuto, ruleFallback, ruleModel, ruleSuggest, ruleClosed, RuleSheet}
 
 // rule is a compiled configs.Rule. The slices hold phrase indexes.
 type rule struct {

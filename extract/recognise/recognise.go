@@ -60,7 +60,7 @@ func Document(ctx context.Context, body sekretariat.Body, typ string, o Options,
 		return false, err
 	}
 	defer src.Close()
-	d := &document{o: o, fn: fn, src: src, free: make(chan struct{}, max(o.Parallel, 1)), done: map[int]*work{}}
+	d := &document{o: o, fn: fn, src: src, free: make(chan struct{}, max(o.Parallel, 1)), held: make(chan struct{}, 2*listed*max(o.Parallel, 1)), done: map[int]*work{}}
 	if o.Copy != nil {
 		d.copy, d.wants = copypdf.NewWriter(o.Copy), true
 	}
@@ -85,6 +85,7 @@ type document struct {
 	fn   func(sekretariat.RecognisedPage) error
 	src  page.Source
 	free chan struct{} // a token for each list that is being read
+	held chan struct{} // a token for each page in memory: a slow one must not let all others pile up behind it
 
 	wants bool // feed: pictures for the copy
 
@@ -128,6 +129,16 @@ func (d *document) feed(ctx context.Context, g *errgroup.Group, ready chan<- *wo
 		return nil
 	}
 	for n := first; n <= last; n++ {
+		if len(d.held) == cap(d.held) { // the next page in order may be in the list that is not full
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		select {
+		case d.held <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		w, err := d.prepare(ctx, n)
 		if err != nil {
 			return err
@@ -324,6 +335,7 @@ func (d *document) collect(ctx context.Context, ready <-chan *work, count int) e
 			if err := d.hand(w); err != nil {
 				return err
 			}
+			<-d.held
 		}
 	}
 	return nil

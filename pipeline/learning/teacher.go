@@ -227,7 +227,7 @@ func (t *Teacher) read(ctx context.Context, id sekretariat.LetterID) (*lesson, e
 // of.
 func (t *Teacher) private(l *sekretariat.Letter) bool {
 	d, _ := t.o.Centre.DepartmentByID(l.Department)
-	return l.Closed || l.Cancelled || d.Closed || l.Decision.Urgency == sekretariat.Danger
+	return l.Closed || l.Cancelled || d.Closed || t.o.Router.Shields(l.Department) || l.Decision.Urgency == sekretariat.Danger
 }
 
 // gone tells that a letter was destroyed, or cannot be opened by anybody.

@@ -172,6 +172,8 @@ func TestWhatNeverTeaches(t *testing.T) {
 	o.Send(violence, "bezdomnosc")
 	gone, _ := o.Letter(text(ordinary))
 	o.Send(gone, "dzial-ktorego-nie-ma")
+	missed, _ := o.Letter(text(ordinary)) // nothing of it looks like violence; people know better
+	o.Send(missed, o.Centre.Labels["przemoc"].Department)
 	r := o.NewRouter()
 	if list := load(t, o, r).Taught(); len(list) != 0 || r.Learned() != nil {
 		t.Errorf("taught: %d examples, first for %s", len(list), list[0].Department)
