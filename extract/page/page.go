@@ -134,7 +134,7 @@ func (p *pictures) Page(ctx context.Context, n int) (*Page, error) {
 	}
 	out := &Page{Number: n, DPI: info.DPI, Whole: true}
 	img, out.DPI = square(img, info.DPI, info.DPIY)
-	out.Picture = Turned(img, turn)
+	out.Picture = picture.Turned(img, turn)
 	if p.typ == "image/jpeg" && turn <= 1 && p.body.Size() < 64<<20 {
 		out.JPEG, err = io.ReadAll(io.NewSectionReader(p.body, 0, p.body.Size()))
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"sekretariat"
+	"sekretariat/extract/picture"
 )
 
 // engineMemory bounds the memory of the PDF engine, in pages of 64 KiB: 512 MiB.
@@ -257,7 +258,7 @@ func (f *pdfFile) stored(page requests.Page, l layout) *Page {
 	}
 	out := &Page{DPI: l.dpi, Whole: true}
 	turn := f.turn(page)
-	if out.Picture = Turned(img, turn); turn == 1 {
+	if out.Picture = picture.Turned(img, turn); turn == 1 {
 		out.JPEG = raw.Data
 	}
 	return out

@@ -57,7 +57,7 @@ func Preview(ctx context.Context, body sekretariat.Body, typ string, page int, t
 	if err != nil {
 		return err
 	}
-	return jpeg.Encode(w, upright(shrink(img), turn), &jpeg.Options{Quality: quality})
+	return jpeg.Encode(w, opaque(Turned(shrink(img), turn)), &jpeg.Options{Quality: quality})
 }
 
 // Decode returns the picture of one page (from 1) as stored, and how it must be
@@ -167,46 +167,6 @@ func shrink(img image.Image) image.Image {
 	draw.Draw(out, out.Bounds(), image.White, image.Point{}, draw.Src)
 	draw.ApproxBiLinear.Scale(out, out.Bounds(), img, b, draw.Over, nil)
 	return out
-}
-
-// upright turns and mirrors a picture as its orientation asks (EXIF tag 274).
-func upright(img image.Image, orientation int) image.Image {
-	if orientation < 2 || orientation > 8 {
-		return opaque(img)
-	}
-	b := img.Bounds()
-	w, h := b.Dx(), b.Dy()
-	if orientation >= 5 {
-		w, h = h, w
-	}
-	out := image.NewRGBA(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			sx, sy := source(orientation, x, y, b.Dx(), b.Dy())
-			out.Set(x, y, img.At(b.Min.X+sx, b.Min.Y+sy))
-		}
-	}
-	return out
-}
-
-// source tells which pixel of a stored picture of w × h stands at (x, y) of
-// the upright one.
-func source(orientation, x, y, w, h int) (int, int) {
-	switch orientation {
-	case 2:
-		return w - 1 - x, y
-	case 3:
-		return w - 1 - x, h - 1 - y
-	case 4:
-		return x, h - 1 - y
-	case 5:
-		return y, x
-	case 6:
-		return y, h - 1 - x
-	case 7:
-		return w - 1 - y, h - 1 - x
-	}
-	return w - 1 - y, x // 8
 }
 
 // opaque puts a picture with transparency onto white: JPEG has none.

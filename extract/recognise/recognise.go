@@ -19,6 +19,7 @@ import (
 	"sekretariat/extract/copypdf"
 	"sekretariat/extract/ocr"
 	"sekretariat/extract/page"
+	"sekretariat/extract/picture"
 	"sekretariat/extract/scan"
 )
 
@@ -284,7 +285,7 @@ func turned(ctx context.Context, w *work, had ocr.Text) (ocr.Text, error) {
 	if err != nil || degrees == 0 || sure < turnSure {
 		return had, nil
 	}
-	gray, _ := page.Turned(w.gray, exifOf(degrees)).(*image.Gray)
+	gray, _ := picture.Turned(w.gray, exifOf(degrees)).(*image.Gray)
 	look := scan.Judge(gray, w.dpi, 0)
 	upright := scan.Straighten(gray, look.Skew)
 	text, code := alone(ctx, ocr.Image{Gray: upright, DPI: w.dpi})
