@@ -8,7 +8,6 @@ import (
 
 	"sekretariat"
 	"sekretariat/desk/api"
-	"sekretariat/pipeline"
 	"sekretariat/pipeline/alarm"
 )
 
@@ -53,7 +52,7 @@ func alarmsCommand(ctx context.Context, c *cli) error {
 		if who.ID, err = h.answering(ctx, centre, *by); err != nil {
 			return err
 		}
-		p := pipeline.New(pipeline.Options{Centre: centre.cfg, Log: centre.log, Vault: h.vault, Claims: h.ledger, Router: centre.router, Keys: centre.keys, Logger: h.log})
+		p := h.commands(centre, nil)
 		if err := p.TakeAlarm(ctx, who, id); err != nil {
 			return err
 		}

@@ -127,11 +127,10 @@ func (o *ocrBench) join(ctx context.Context) error {
 }
 
 func (o *ocrBench) run(ctx context.Context, c *cli) error {
-	exe, err := os.Executable()
+	pool, err := readPool(c, extract.PoolOptions{Temp: o.temp})
 	if err != nil {
-		return fmt.Errorf("find the program's own file for reading processes: %w", err)
+		return err
 	}
-	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: time.Minute, Temp: o.temp, Logger: logger(warnOnly, c.stderr)})
 	defer pool.Close()
 	if err := pool.WarmPages(ctx, filepath.Join(o.temp, "engine")); err != nil {
 		return err

@@ -42,10 +42,6 @@ func inspect(ctx context.Context, c *cli) error {
 	if len(files) == 0 {
 		return usagef("name a file: sekretariat inspect FILE [--json]")
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the program's own file: %w", err)
-	}
 	temp, err := os.MkdirTemp("", "sekretariat-inspect-*")
 	if err != nil {
 		return fmt.Errorf("temporary folder: %w", err)
@@ -59,7 +55,10 @@ func inspect(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: *limit, Trust: listFile, Logger: logger(warnOnly, c.stderr)})
+	pool, err := readPool(c, extract.PoolOptions{Time: *limit, Trust: listFile})
+	if err != nil {
+		return err
+	}
 	defer pool.Close()
 	look := inspection{pool: pool}
 	if look.password, err = passwordFrom(*password); err != nil {

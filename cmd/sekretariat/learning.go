@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 
 	"sekretariat"
-	"sekretariat/pipeline"
 	"sekretariat/pipeline/learning"
 )
 
@@ -40,7 +39,7 @@ func learningCommand(ctx context.Context, c *cli) error {
 		if err != nil {
 			return usagef("name the letter by its id: --letter …")
 		}
-		p := pipeline.New(pipeline.Options{Centre: centre.cfg, Log: centre.log, Vault: h.vault, Claims: h.ledger, Router: centre.router, Keys: centre.keys, Logger: h.log})
+		p := h.commands(centre, nil)
 		if err := p.Unlearn(ctx, commandLine(centre.cfg.ID), id); err != nil {
 			return err
 		}

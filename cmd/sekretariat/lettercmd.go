@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"sekretariat"
 	"sekretariat/extract"
@@ -55,15 +53,12 @@ func letterCommand(ctx context.Context, c *cli) error {
 		return err
 	}
 	defer h.close()
-	exe, err := os.Executable()
+	pool, err := readPool(c, extract.PoolOptions{})
 	if err != nil {
-		return fmt.Errorf("find the program: %w", err)
+		return err
 	}
-	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: time.Minute, Logger: logger(warnOnly, c.stderr)})
 	defer pool.Close()
-	p := pipeline.New(pipeline.Options{
-		Centre: centre.cfg, Log: centre.log, Vault: h.vault, Claims: h.ledger, Router: centre.router, Keys: centre.keys, Logger: h.log, Reader: pool,
-	})
+	p := h.commands(centre, pool)
 	who := commandLine(centre.cfg.ID)
 	l, err := p.Letter(ctx, who, id)
 	if err != nil {

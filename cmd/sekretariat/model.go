@@ -191,11 +191,10 @@ func routeFile(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
-	exe, err := os.Executable()
+	pool, err := readPool(c, extract.PoolOptions{})
 	if err != nil {
-		return fmt.Errorf("find the program's own file: %w", err)
+		return err
 	}
-	pool := extract.NewPool(extract.PoolOptions{Command: []string{exe, "read-child"}, Time: time.Minute, Logger: logger(warnOnly, c.stderr)})
 	defer pool.Close()
 	for _, name := range files {
 		reading, _, err := inspection{pool: pool}.file(ctx, name)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sekretariat"
-	"sekretariat/pipeline"
 	"sekretariat/register/index"
 )
 
@@ -43,9 +42,7 @@ func parkedCommand(ctx context.Context, c *cli) error {
 	if err != nil {
 		return usagef("name the letter by its id: --letter …; `sekretariat parked list` shows them")
 	}
-	p := pipeline.New(pipeline.Options{
-		Centre: centre.cfg, Log: centre.log, Vault: h.vault, Claims: h.ledger, Router: centre.router, Keys: centre.keys, Logger: h.log,
-	})
+	p := h.commands(centre, nil)
 	who := commandLine(centre.cfg.ID)
 	switch c.sub {
 	case "release":
