@@ -52,7 +52,7 @@ func truths(t testing.TB) (string, map[string]truth) {
 func document(t testing.TB, name string, copy *bytes.Buffer) ([]sekretariat.RecognisedPage, bool) {
 	t.Helper()
 	if err := ocr.Available(); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(name)
 	if err != nil {

@@ -195,7 +195,7 @@ func TestCut(t *testing.T) {
 func TestCurl(t *testing.T) {
 	tool, err := exec.LookPath("curl")
 	if err != nil {
-		t.Skip("no curl: apt-get install curl")
+		t.Fatal("no curl: apt-get install curl")
 	}
 	o := open(t)
 	file := filepath.Join(t.TempDir(), "skan.pdf")

@@ -353,7 +353,7 @@ func TestCut(t *testing.T) {
 func TestOpenSSH(t *testing.T) {
 	tool, err := exec.LookPath("sftp")
 	if err != nil {
-		t.Skip("no sftp: apt-get install openssh-client")
+		t.Fatal("no sftp: apt-get install openssh-client")
 	}
 	o := open(t, nil)
 	file := filepath.Join(t.TempDir(), "Skan 1.pdf")
