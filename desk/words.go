@@ -10,6 +10,7 @@ import (
 	"sekretariat/extract"
 	"sekretariat/extract/edoreczenia"
 	"sekretariat/extract/mail"
+	"sekretariat/pipeline"
 	"sekretariat/register/index"
 )
 
@@ -124,21 +125,24 @@ func stepWord(s index.Step) string {
 
 // findingWords are the findings that a clerk should know of, in their words.
 var findingWords = map[string]string{
-	"attachment-no-content":  "Pismo zapowiada załącznik, którego w nim nie ma. Poproś o niego nadawcę.",
-	extract.FindingNoReader:  "tego rodzaju pliku nie odczytujemy; oryginał jest zachowany",
-	extract.FindingPicture:   "obraz bez tekstu, czeka na rozpoznanie",
-	extract.FindingEmpty:     "pusty plik",
-	extract.FindingKilled:    "odczytanie trwało zbyt długo; oryginał jest zachowany",
-	extract.FindingEncrypted: "zaszyfrowane, podaj hasło",
-	extract.FindingLimit:     "załączników jest więcej, niż czytamy; wszystkie są w oryginale",
-	extract.FindingArchive:   "archiwum jest zbyt duże lub zbyt złożone, nie rozpakowano go w całości",
-	extract.FindingBroken:    "plik jest uszkodzony, nie dało się go odczytać w całości",
-	extract.FindingPlace:     "zdjęcie zawiera miejsce wykonania (podgląd go nie pokazuje)",
-	"pages-no-text":          "niektóre strony są bez tekstu",
-	"text-cut":               "tekst jest skrócony; całość jest w oryginale",
-	"stored-object-damaged":  "zapisany plik jest uszkodzony — powiadom administratora",
-	"destroyed":              "treść została zniszczona",
-	"pdf-broken":             "uszkodzony plik PDF",
+	pipeline.FindingDoor + "incomplete": "plik ze skanera wygląda na niepełny; sprawdź, czy są wszystkie strony",
+	pipeline.FindingDoor + "still-open": "skaner długo nie kończył tego pliku; sprawdź, czy są wszystkie strony",
+	pipeline.FindingDoor + "unrenamed":  "skaner nie nadał plikowi nazwy końcowej; sprawdź, czy są wszystkie strony",
+	"attachment-no-content":             "Pismo zapowiada załącznik, którego w nim nie ma. Poproś o niego nadawcę.",
+	extract.FindingNoReader:             "tego rodzaju pliku nie odczytujemy; oryginał jest zachowany",
+	extract.FindingPicture:              "obraz bez tekstu, czeka na rozpoznanie",
+	extract.FindingEmpty:                "pusty plik",
+	extract.FindingKilled:               "odczytanie trwało zbyt długo; oryginał jest zachowany",
+	extract.FindingEncrypted:            "zaszyfrowane, podaj hasło",
+	extract.FindingLimit:                "załączników jest więcej, niż czytamy; wszystkie są w oryginale",
+	extract.FindingArchive:              "archiwum jest zbyt duże lub zbyt złożone, nie rozpakowano go w całości",
+	extract.FindingBroken:               "plik jest uszkodzony, nie dało się go odczytać w całości",
+	extract.FindingPlace:                "zdjęcie zawiera miejsce wykonania (podgląd go nie pokazuje)",
+	"pages-no-text":                     "niektóre strony są bez tekstu",
+	"text-cut":                          "tekst jest skrócony; całość jest w oryginale",
+	"stored-object-damaged":             "zapisany plik jest uszkodzony — powiadom administratora",
+	"destroyed":                         "treść została zniszczona",
+	"pdf-broken":                        "uszkodzony plik PDF",
 
 	mail.FindingSMIMEEncrypted:   "zaszyfrowane (S/MIME); otworzy tylko adresat, kluczem ze swojego programu pocztowego",
 	mail.FindingPGPEncrypted:     "zaszyfrowane (PGP); otworzy tylko adresat, swoim kluczem",

@@ -13,6 +13,7 @@ import (
 
 	"sekretariat"
 	"sekretariat/configs"
+	"sekretariat/ingest/dropbox"
 	"sekretariat/pipeline"
 )
 
@@ -177,5 +178,29 @@ func TestProofsParked(t *testing.T) {
 	}
 	if l := o.await(take(letterXML("zwykłe")), "a letter", routed); l.Number.N != 1 {
 		t.Errorf("%+v", l)
+	}
+}
+
+// What the door saw of a file stands with the letter, where a clerk sees it.
+func TestDoorFinding(t *testing.T) {
+	o := open(t, nil)
+	o.run()
+	ticket, err := o.intake.Take(t.Context(), sekretariat.Delivery{
+		Centre: o.cfg.ID, Kind: sekretariat.KindBox, Door: sekretariat.DoorFolder, Account: "pojemnik", Box: "pojemnik",
+		Identity: func(b sekretariat.BodyFacts) []string { return []string{string(b.SHA256)} },
+		Arrived:  sekretariat.Arrival{At: time.Now().UTC(), Basis: sekretariat.BasisScanned},
+		Source:   map[string]string{dropbox.SourceFinding: "incomplete"},
+	}, strings.NewReader("szukam noclegu"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ticket.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := o.settled(sekretariat.NewLetterID(r.Submission, 1))
+	reading, err := pipeline.LoadReading(t.Context(), o.house.Vault, o.cfg.ID, r.Submission, l.Reading)
+	if err != nil || len(reading.Findings) == 0 || reading.Findings[0].Code != pipeline.FindingDoor+"incomplete" {
+		t.Errorf("%+v, %v", reading, err)
 	}
 }

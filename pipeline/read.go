@@ -165,8 +165,16 @@ func (p *Pipeline) readAll(ctx context.Context, a sekretariat.ArrivedData, o ori
 	if err != nil {
 		return nil, fmt.Errorf("read submission %.12s…: %w", a.Submission, err)
 	}
+	if odd := o.manifest.Source[dropbox.SourceFinding]; odd != "" { // what the door saw of the file
+		r.Findings = append([]sekretariat.Finding{{Code: FindingDoor + odd}}, r.Findings...)
+		r.Findings = r.Findings[:min(len(r.Findings), sekretariat.MaxFindings)]
+	}
 	return &r, nil
 }
+
+// FindingDoor begins the codes of what the door of a box saw of a file, see
+// dropbox.SourceFinding.
+const FindingDoor = "scan-"
 
 // Manifest reads the manifest of a submission.
 func Manifest(ctx context.Context, v *storage.Vault, c sekretariat.CentreID, s sekretariat.SubmissionID) (sekretariat.Manifest, error) {

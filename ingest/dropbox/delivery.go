@@ -12,7 +12,7 @@ import (
 const (
 	SourceName    = "name"    // the original file name, which may name people
 	SourceDevice  = "device"  // the device that signed in
-	SourceFinding = "finding" // "incomplete", "still-open": taken in although the file looked unfinished
+	SourceFinding = "finding" // "incomplete", "still-open", "unrenamed": taken in although the file looked unfinished
 )
 
 // maxAge is how old the time of a file may be to be believed as the day of the
