@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,8 +72,9 @@ func receive(raw, folder string) (err error) {
 	if err != nil {
 		return err
 	}
+	looks := &completeLooks{Cursors: h.Ledger}
 	c, err := New(Options{
-		Centre: chaosCentre, Account: a.Account, Receiver: r, Cursors: h.Ledger, Logger: zerolog.Nop(), Certificate: a.Cert, Key: a.Key,
+		Centre: chaosCentre, Account: a.Account, Receiver: r, Cursors: looks, Logger: zerolog.Nop(), Certificate: a.Cert, Key: a.Key,
 		Known: func(ctx context.Context, id sekretariat.SubmissionID) (bool, error) {
 			_, err := log.Last(ctx, ledger.Intake, string(id))
 			if errors.Is(err, ledger.ErrNotFound) {
@@ -85,14 +87,14 @@ func receive(raw, folder string) (err error) {
 		return err
 	}
 	c.tune = quick()
-	c.tune.page, c.tune.parallel, c.tune.wide, c.tune.sent = 200, 8, 500*time.Millisecond, 500*time.Millisecond
+	c.tune.page, c.tune.parallel, c.tune.wide, c.tune.sent, c.tune.save = 200, 8, 500*time.Millisecond, 500*time.Millisecond, 0
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if a.Drain {
 		go func() {
 			for ok := 0; ok < 5; {
 				time.Sleep(200 * time.Millisecond)
-				if health := c.Health(); health.OK && health.Waiting == 0 {
+				if health := c.Health(); health.OK && health.Waiting == 0 && looks.n.Load() > 1 {
 					ok++
 				} else {
 					ok = 0
@@ -103,6 +105,19 @@ func receive(raw, folder string) (err error) {
 	}
 	err = c.Run(ctx)
 	return errors.Join(err, r.Close(context.Background()), h.Close(context.Background()))
+}
+
+// completeLooks counts the looks that found nothing left for later: only then is
+// the cursor of the mailbox moved.
+type completeLooks struct {
+	Cursors
+	n atomic.Int32
+}
+
+// SetCursor implements Cursors.
+func (l *completeLooks) SetCursor(ctx context.Context, name string, value []byte) error {
+	l.n.Add(1)
+	return l.Cursors.SetCursor(ctx, name, value)
 }
 
 // moods makes faults at random, about one in rate requests.
